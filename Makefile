@@ -1,0 +1,39 @@
+# Set up and run. Each target makes .venv when it is missing or older than what it is made from.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+
+.PHONY: demo test check format clean
+
+demo: .venv/.base  ## the bundled clip through the pipeline, into out/
+	$(BIN)/liveswap demo
+
+test: .venv/.dev  ## all tests but the slow ones; ARGS goes to pytest: make test ARGS='-m slow'
+	$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/.dev  ## what a change must pass besides the tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: .venv/.dev  ## write the code as ruff wants it
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## forget .venv and what was made
+	rm -rf .venv out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "liveswap needs Python 3.11 or newer and '$(PYTHON)' is not: name another one, as in make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; \
+	  exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.base: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) .
+	@touch $@
+
+.venv/.dev: pyproject.toml constraints.txt | .venv/.base
+	$(INSTALL) '.[dev,training,virtualcam,webrtc,insightface]'
+	@touch $@
