@@ -1,0 +1,203 @@
+"""The one place that creates inference sessions: provider, threads, precision, warm-up and self-test."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from realtime.errors import ModelError, SettingsError
+
+logger = logging.getLogger(__name__)
+
+CPU: Final = "CPUExecutionProvider"
+# The names of settings to onnxruntime's, in the order in which "auto" prefers them.
+ACCELERATORS: Final[Mapping[str, str]] = {
+    "cuda": "CUDAExecutionProvider",
+    "migraphx": "MIGraphXExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+}
+# CoreML and OpenVINO compile for each input size, which costs a detector of free size more than they gain.
+AUTOMATIC: Final = ("cuda", "migraphx", "directml")
+PRECISIONS: Final = ("auto", "fp32")
+TOLERANCE: Final = 0.02  # of the output's own spread; TF32 stays under 0.005, a black fp16 picture is near 1
+
+# onnxruntime's exceptions share no base class but Exception.
+_ORT_ERRORS: Final = (
+    ort_errors.EPFail,
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NoModel,
+    ort_errors.NoSuchFile,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
+_KINDS: Final[Mapping[str, type[np.generic]]] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+    "tensor(int8)": np.int8,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
+}
+
+Shapes = Mapping[str, Sequence[int]]
+Feed = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """How models are run."""
+
+    provider: str = "auto"  # auto (a GPU where one works, else the CPU), cpu, or one of ACCELERATORS
+    threads: int = 2  # of one model on the CPU
+    precision: str = "auto"  # auto: as fast as the provider likes (TF32 on CUDA); fp32: exactly as the CPU
+
+    def __post_init__(self) -> None:
+        known = ("auto", "cpu", *ACCELERATORS)
+        if self.provider not in known:
+            raise SettingsError(f"the provider {self.provider!r} is unknown, wanted one of {', '.join(known)}")
+        if not 1 <= self.threads <= 256:
+            raise SettingsError(f"{self.threads} threads for a model, wanted 1 to 256")
+        if self.precision not in PRECISIONS:
+            raise SettingsError(f"the precision {self.precision!r} is unknown, wanted {' or '.join(PRECISIONS)}")
+
+
+def open_session(model: Path | bytes, settings: SessionSettings, shapes: Shapes | None = None) -> ort.InferenceSession:
+    """A session that has run once and whose provider gives the CPU's answers.
+
+    shapes names the input shapes to warm up with where the model leaves them free; otherwise free dimensions are 1.
+    Raises ModelError when the file is missing, truncated or no ONNX, or when it does not run.
+    """
+    name = model.name if isinstance(model, Path) else "the model"
+    source = str(_existing(model)) if isinstance(model, Path) else model
+    accelerator = _wanted(settings, ort.get_available_providers())
+    if accelerator:
+        session = _accelerated(source, name, accelerator, settings, shapes or {})
+        if session:
+            return session
+    session = _create(source, name, settings, CPU)
+    _run(session, name, zeros(session, shapes or {}))
+    return session
+
+
+def provider_of(session: ort.InferenceSession) -> str:
+    """The provider that runs the session, in the words of the settings: cpu, cuda, ..."""
+    first = session.get_providers()[0]
+    return next((name for name, provider in ACCELERATORS.items() if provider == first), "cpu")
+
+
+def zeros(session: ort.InferenceSession, shapes: Shapes) -> Feed:
+    """An input of zeros for each of the session's inputs; free dimensions as in shapes, else 1."""
+    return {
+        entry.name: np.zeros(
+            shapes.get(entry.name, [size if isinstance(size, int) and size > 0 else 1 for size in entry.shape]),
+            _KINDS.get(entry.type, np.float32),
+        )
+        for entry in session.get_inputs()
+    }
+
+
+def deviation(outputs: Sequence[NDArray[Any]], reference: Sequence[NDArray[Any]]) -> float:
+    """The largest difference between two runs' outputs, relative to the reference's own spread; inf when not finite."""
+    worst = 0.0
+    for output, wanted in zip(outputs, reference, strict=True):
+        if not np.isfinite(output).all():
+            return float("inf")
+        difference = np.abs(output.astype(np.float64) - wanted.astype(np.float64)).mean()
+        worst = max(worst, float(difference / (np.abs(wanted.astype(np.float64)).mean() + 1e-6)))
+    return worst
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise ModelError(f"there is no model file {path}")
+    return path
+
+
+def _wanted(settings: SessionSettings, offered: Sequence[str]) -> str:
+    """The accelerator to try, in the words of the settings; empty for the CPU. Says so when it is not offered."""
+    if settings.provider == "cpu":
+        return ""
+    if settings.provider == "auto":
+        return next((name for name in AUTOMATIC if ACCELERATORS[name] in offered), "")
+    if ACCELERATORS[settings.provider] in offered:
+        return settings.provider
+    there = ", ".join(name for name, provider in ACCELERATORS.items() if provider in offered) or "only the CPU"
+    logger.warning("NO ACCELERATION: %s was asked for and onnxruntime offers %s", settings.provider, there)
+    return ""
+
+
+def _accelerated(
+    source: str | bytes, name: str, accelerator: str, settings: SessionSettings, shapes: Shapes
+) -> ort.InferenceSession | None:
+    """A session on the accelerator, or None (said loudly) when it does not start or answers otherwise than the CPU."""
+    if accelerator == "cuda":
+        ort.preload_dlls()  # finds CUDA and cuDNN where pip has put them
+    try:
+        session = _create(source, name, settings, ACCELERATORS[accelerator])
+        if provider_of(session) != accelerator:
+            raise ModelError(f"onnxruntime could not load {ACCELERATORS[accelerator]}")
+        outputs = _run(session, name, probe(session, shapes))
+    except ModelError as error:
+        logger.warning("NO ACCELERATION for %s: %s failed and the CPU takes over: %s", name, accelerator, error)
+        return None
+    reference = _create(source, name, settings, CPU)
+    off = deviation(outputs, _run(reference, name, probe(reference, shapes)))
+    if off > TOLERANCE:
+        logger.warning(
+            "NO ACCELERATION for %s: %s differs from the CPU by %.1f %%, allowed are %.1f %%; the CPU takes over",
+            *(name, accelerator, 100 * off, 100 * TOLERANCE),
+        )
+        return None
+    logger.info("%s runs on %s, %.2f %% from the CPU's answers", name, accelerator, 100 * off)
+    return session
+
+
+def probe(session: ort.InferenceSession, shapes: Shapes) -> Feed:
+    """An input with something to see, the same at each call: noise in the range of a picture's bytes or of a code."""
+    random = np.random.default_rng(0)
+    feed = zeros(session, shapes)
+    return {
+        key: random.integers(0, 256, value.shape).astype(value.dtype)
+        if value.dtype == np.uint8
+        else random.normal(0, 1, value.shape).astype(value.dtype)
+        for key, value in feed.items()
+    }
+
+
+def _create(source: str | bytes, name: str, settings: SessionSettings, provider: str) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.log_severity_level = 3  # errors only: unused initializers and the like are no news for an operator
+    options.intra_op_num_threads = settings.threads
+    options.inter_op_num_threads = 1
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # or the pools of two models fight
+    exact = provider == ACCELERATORS["cuda"] and settings.precision == "fp32"
+    accelerated = [(provider, {"use_tf32": "0"} if exact else {})] if provider != CPU else []
+    try:
+        return ort.InferenceSession(source, options, providers=[*accelerated, CPU])
+    except _ORT_ERRORS as error:
+        raise ModelError(f"{name} is no ONNX model that onnxruntime can load: {_first_line(error)}") from error
+
+
+def _run(session: ort.InferenceSession, name: str, feed: Feed) -> list[NDArray[Any]]:
+    try:
+        return [np.asarray(output) for output in session.run(None, feed)]
+    except _ORT_ERRORS as error:
+        raise ModelError(f"{name} does not run: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or ["no reason given"])[0][:200]
