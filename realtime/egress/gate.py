@@ -1,0 +1,67 @@
+"""The only door out: every frame is marked here on its way to its sinks, or it does not leave."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from types import TracebackType
+from typing import Final, Protocol, Self, runtime_checkable
+
+from realtime.egress.label import Label
+from realtime.face.geometry import Image
+from realtime.flow.pipeline import Sink
+from realtime.frame import Frame
+
+NOTICE: Final = "AI-generated: face swapped by liveswap"
+
+
+@runtime_checkable
+class Describable(Protocol):
+    """A sink whose container has room for a description, such as a video file."""
+
+    def describe(self, metadata: Mapping[str, str]) -> None:
+        """Takes what to write into the container's metadata; called before the sink is opened."""
+
+
+class Mark(Protocol):
+    """Something that marks a picture and gives back the marked copy. It raises where it cannot."""
+
+    def __call__(self, image: Image) -> Image: ...
+
+
+class Gate:
+    """A sink around the real sinks: labels each frame, then writes it to all of them, one after the other.
+
+    What a mark raises leaves write(), and the frame goes nowhere. More marks may be added after the label; none of
+    them, and no setting, takes the label away.
+    """
+
+    def __init__(self, sinks: Sink | Sequence[Sink], marks: Sequence[Mark] = ()) -> None:
+        self._sinks = tuple(sinks) if isinstance(sinks, Sequence) else (sinks,)
+        self._marks: tuple[Mark, ...] = (Label(), *marks)
+        self._open = AsyncExitStack()
+        for sink in self._sinks:
+            if isinstance(sink, Describable):
+                sink.describe({"comment": NOTICE})
+
+    async def write(self, frame: Frame) -> None:
+        """Marks the frame and hands it on. Raises SinkError."""
+        marked = replace(frame, image=self._marked(frame.image))
+        for sink in self._sinks:
+            await sink.write(marked)
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as opening:
+            for sink in self._sinks:
+                await opening.enter_async_context(sink)
+            self._open = opening.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> bool | None:
+        return await self._open.__aexit__(kind, error, trace)
+
+    def _marked(self, image: Image) -> Image:
+        for mark in self._marks:
+            image = mark(image)
+        return image

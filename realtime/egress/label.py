@@ -1,0 +1,82 @@
+"""The visible notice: writes "AI-generated" into a corner of every picture that leaves."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.errors import SinkError
+from realtime.face.geometry import Image
+
+TEXT: Final = "AI-generated"
+_FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
+_FINE: Final = 4  # drawn this many times larger, then averaged: smooth at small sizes
+_SHARE: Final = 1 / 22  # of the frame's shorter side: the plate's height
+_SMALLEST: Final = 18  # px: a lower plate cannot be read
+_LEAST_WIDTH: Final = 48  # px: a narrower frame cannot carry the words at all
+_PLATE: Final = (24, 24, 24)  # BGR
+_INK: Final = (255, 255, 255)
+_PLATE_OPACITY: Final = 0.62
+
+
+@dataclass(frozen=True, slots=True)
+class Plate:
+    """The notice for frames of one size, ready to blend."""
+
+    x: int  # of its upper left pixel in the frame
+    y: int
+    colour: NDArray[np.uint16]  # (h, w, 3) what it adds, x 256
+    keep: NDArray[np.uint16]  # (h, w, 3) how much of the frame shows through, x 256
+
+    @classmethod
+    def made(cls, width: int, height: int) -> "Plate":
+        """The plate for frames of width x height px. Raises SinkError when they are too small to carry it."""
+        margin = min(width, height) // 60
+        fine = _drawn(max(_SMALLEST, round(min(width, height) * _SHARE)) * _FINE)
+        wide = min(fine.shape[1] // _FINE, width - 2 * margin)
+        high = max(1, round(fine.shape[0] / fine.shape[1] * wide))
+        if wide < _LEAST_WIDTH or high + 2 * margin > height:
+            raise SinkError(f"a frame of {width} x {height} px is too small to carry the label")
+        ink = cv2.resize(fine, (wide, high), interpolation=cv2.INTER_AREA)[..., None].astype(np.float32) / 255
+        keep = (1 - _PLATE_OPACITY) * (1 - ink)
+        colour = ink * np.array(_INK, np.float32) + (1 - ink) * _PLATE_OPACITY * np.array(_PLATE, np.float32)
+        shown = np.repeat((keep * 256).astype(np.uint16), 3, axis=2)
+        return cls(margin, height - margin - high, (colour * 256).astype(np.uint16), shown)
+
+
+class Label:
+    """Writes the notice onto pictures; keeps the plate of the size seen last."""
+
+    def __init__(self) -> None:
+        self._size = (0, 0)
+        self._plate = Plate(0, 0, *(np.zeros((0, 0, 3), np.uint16) for _ in range(2)))
+
+    def __call__(self, image: Image) -> Image:
+        """A copy of image (h, w, 3) with the notice in its lower left corner.
+
+        Raises SinkError for a picture that is too small to carry it, or that is no BGR picture of 8 bits.
+        """
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise SinkError(f"the label goes onto BGR pictures of 8 bits, seen {image.dtype} of shape {image.shape}")
+        plate = self._plate_for(image.shape[1], image.shape[0])
+        out = image.copy()
+        part = out[plate.y : plate.y + plate.colour.shape[0], plate.x : plate.x + plate.colour.shape[1]]
+        part[:] = (plate.colour + part * plate.keep) >> 8
+        return out
+
+    def _plate_for(self, width: int, height: int) -> Plate:
+        if self._size != (width, height):
+            self._plate, self._size = Plate.made(width, height), (width, height)
+        return self._plate
+
+
+def _drawn(height: int) -> NDArray[np.uint8]:
+    """The words in white on a black plate of this height, (height, w)."""
+    thickness = max(1, round(height / 11))
+    scale = cv2.getFontScaleFromHeight(_FONT, round(height * 0.5), thickness)
+    (wide, high), _ = cv2.getTextSize(TEXT, _FONT, scale, thickness)
+    canvas = np.zeros((height, wide + height // 2), np.uint8)
+    cv2.putText(canvas, TEXT, (height // 4, (height + high) // 2), _FONT, scale, 255, thickness, cv2.LINE_AA)
+    return canvas
