@@ -1,0 +1,54 @@
+"""Everything liveswap raises on purpose.
+
+    LiveswapError                 one clear sentence for the user; the command ends with exit code 2
+    ├── SettingsError             a setting that is unknown, absurd or contradictory
+    ├── SourceError               a source cannot be opened or read
+    │   ├── SourceMissing         no such camera, file or folder
+    │   └── SourceLost            it was there and stopped
+    ├── SinkError                 an output cannot be opened or written
+    ├── ModelError                a model file is missing, broken, foreign or without a contract
+    │   └── UnknownIdentity       no identity of that name on the shelf
+    └── MissingExtra              an optional package or driver is not installed
+
+    EndOfStream                   a source or mailbox has no more; an expected outcome, not a fault
+"""
+
+
+class LiveswapError(Exception):
+    """One clear sentence for the user: what was seen, what was wanted."""
+
+
+class SettingsError(LiveswapError):
+    """A setting that is unknown, absurd or contradictory."""
+
+
+class SourceError(LiveswapError):
+    """A source cannot be opened or read."""
+
+
+class SourceMissing(SourceError):
+    """No such camera, file or folder."""
+
+
+class SourceLost(SourceError):
+    """The source was there and stopped."""
+
+
+class SinkError(LiveswapError):
+    """An output cannot be opened or written."""
+
+
+class ModelError(LiveswapError):
+    """A model file is missing, broken, foreign or without a contract."""
+
+
+class UnknownIdentity(ModelError):
+    """No identity of that name on the shelf."""
+
+
+class MissingExtra(LiveswapError):
+    """An optional package or driver is not installed."""
+
+
+class EndOfStream(Exception):  # noqa: N818  (an outcome, not an error)
+    """A source or mailbox has no more."""

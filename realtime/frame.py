@@ -1,0 +1,16 @@
+"""One picture on its way through the pipeline."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A picture with its number and its birthday."""
+
+    image: NDArray[np.uint8]  # (h, w, 3) BGR; never written to after creation
+    index: int  # counts captured frames from 0; a gap means frames were dropped
+    captured_at: float  # seconds, time.perf_counter()
+    at: float | None = None  # seconds since the recording's start, for a source that has a timeline (a file)

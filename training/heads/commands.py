@@ -1,0 +1,57 @@
+"""`liveswap-train heads`: renders people who do not exist, for training."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import numpy as np
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from training.heads import assets as packing
+from training.heads.pairs import PairSettings, overview, write_pairs
+
+app = typer.Typer(help="Render people who do not exist: pairs for training, and the assets they are made from.")
+
+AssetsFolder = Annotated[
+    Path, typer.Option("--assets", help="Folder with ict_facekit.npz (see `heads pack`) and hair_*.npz, hair_*.png.")
+]
+
+
+@app.callback(invoke_without_command=True)
+def heads(
+    context: typer.Context,
+    assets: Annotated[Path | None, typer.Option(help="Folder with ict_facekit.npz and hair_*.npz, hair_*.png.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write shards into; an interrupted run goes on.")] = None,
+    count: Annotated[int, typer.Option(min=1, help="Pairs of each identity to render.")] = 10_000,
+    size: Annotated[int, typer.Option(help="Side of the template crop in pixels; stored a quarter larger.")] = 160,
+    held_out: Annotated[int, typer.Option(min=0, help="Further pairs of people kept for testing.")] = 384,
+    seed: int = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
+) -> None:
+    """Render pairs: anybody and each embedded identity under the same expression, pose, gaze and light."""
+    if context.invoked_subcommand is not None:
+        return
+    if assets is None or out is None:
+        raise typer.BadParameter("rendering needs --assets DIR and --out DIR")
+    settings = PairSettings(size=size, seed=seed)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        task = progress.add_task("pairs", total=count + held_out)
+        for done in write_pairs(assets, out, count, held_out, settings, workers):
+            progress.update(task, completed=done, total=max(done, count + held_out))
+    first = sorted(out.glob("test-*") or out.glob("shard-*"))[0]
+    arrays = {path.stem: np.load(path, mmap_mode="r") for path in first.glob("*.npy")}
+    cv2.imwrite(str(out / "overview.jpg"), overview(arrays, settings.identities))
+    typer.echo(f"{out}: look at {out / 'overview.jpg'}")
+
+
+@app.command()
+def pack(
+    clone: Annotated[Path, typer.Argument(help="A clone of ICT-VGL/ICT-FaceKit (MIT).")],
+    out: Annotated[Path, typer.Option(help="Folder for ict_facekit.npz.")],
+    modes: Annotated[int, typer.Option(min=1, max=100, help="Identity modes to keep.")] = 50,
+) -> None:
+    """Make the assets file from a clone of ICT-FaceKit, so that anyone can repeat the training."""
+    typer.echo(f"wrote {packing.pack(clone, out, modes)}")

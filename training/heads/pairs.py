@@ -1,0 +1,331 @@
+"""Writes training data: anybody and each embedded identity under the same expression, pose, gaze and light."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.errors import LiveswapError
+from realtime.face.geometry import STEADY, TEMPLATE_NAME, Matrix, Points, crop_matrix, similarity, transform
+from training.heads import expression, occluders, scene
+from training.heads.assets import Assets
+from training.heads.person import EMBEDDED, Anatomy, Person, random_look
+from training.heads.renderer import Camera, Light, Material, Mesh, Part, Renderer, Surroundings, tone_map
+from training.heads.skin import plain_skin
+
+COVERAGE: Final = 1.25  # a stored crop shows a quarter more than the template, room for augmentation
+_STYLES: Final = ("short01", "short02", "short03", "short04", "ponytail01", "long01", "braid01", "bob02")
+_STYLE_ODDS: Final = (3, 3, 2, 3, 3, 1, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class PairSettings:
+    """What a run writes. `size` is the template crop's side; crops are stored a quarter larger."""
+
+    size: int = 160
+    frames: int = 12  # pictures of each random person
+    people: int = 16  # random people in each shard
+    seed: int = 0
+    identities: tuple[str, ...] = tuple(EMBEDDED)
+
+    def __post_init__(self) -> None:
+        if not 32 <= self.size <= 512:
+            raise LiveswapError(f"--size {self.size}: a crop of 32 to 512 pixels is wanted")
+
+    @property
+    def stored(self) -> int:
+        return round(self.size * COVERAGE)
+
+    @property
+    def rendered(self) -> int:
+        return round(self.size * 1.7)
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One moment: the expression, where head and eyes point, the camera and the light."""
+
+    weights: expression.Weights
+    gaze: tuple[float, float]
+    pose: tuple[float, float, float]
+    camera: Camera
+    light: Light
+    background: NDArray[np.uint8]
+    exposure: float
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A drawn person: picture (h, h, 3) RGB, mask and cover (h, h) uint8, and (70, 2) points in its pixels."""
+
+    picture: NDArray[np.uint8]
+    mask: NDArray[np.uint8]
+    cover: NDArray[np.uint8]
+    points: Points
+
+
+def random_shot(rng: np.random.Generator) -> Shot:
+    """Anything a webcam might see, and a little more."""
+    gaze = expression.random_gaze(rng)
+    pose = (
+        float(np.clip(rng.normal(0, 21), -60, 60)),
+        float(np.clip(rng.normal(0, 10), -28, 28)),
+        float(rng.uniform(-10, 10)),
+    )
+    distance = float(rng.uniform(6, 15))
+    fov = scene.fov_for(distance, 1.95 * float(rng.uniform(0.97, 1.08)))
+    return Shot(
+        {**expression.random_expression(rng), **expression.look(*gaze)},
+        gaze,
+        pose,
+        scene.camera(pose, distance, fov),
+        scene.random_light(rng),
+        scene.random_background(rng),
+        float(rng.uniform(0.7, 1.3)),
+    )
+
+
+class Studio:
+    """A renderer with the embedded identities in front of it, their light baked."""
+
+    def __init__(self, assets: Assets, size: int, identities: tuple[str, ...]) -> None:
+        self.renderer = Renderer(size)
+        self.anatomy = Anatomy(self.renderer, assets)
+        self.identities = {name: Person(self.anatomy, EMBEDDED[name]) for name in identities}
+        for person in self.identities.values():
+            person.bake()
+        self.size = size
+
+    def view(self, person: Person, shot: Shot, things: tuple[Part, ...] = ()) -> View:
+        """Draws the person in the shot, with things in front."""
+        pose = person.pose(shot.weights)
+        around = Surroundings(shot.background, person.look.shirt, person.look.collar, person.look.gloss)
+        linear, cover = self.renderer.draw([*person.parts(pose), *things], shot.camera, shot.light, around)
+        mask = (np.clip(linear[..., 3], 0, 1) * 255 + 0.5).astype(np.uint8)
+        places = np.vstack([person.marks(pose), person.irises(pose)])
+        return View(tone_map(linear[..., :3], shot.exposure), mask, cover, shot.camera.project(places, self.size))
+
+    def thing(self, shape: occluders.Shape, skin: NDArray[np.uint8], shininess: float, shadow: bool) -> Part:
+        """A shape as a part; its mesh and texture are to be released after drawing."""
+        mesh = Mesh(self.renderer, shape.places[:, :2] * 0.4, shape.triangles)
+        ones = np.ones(len(shape.places), np.float32)
+        mesh.write(shape.places, shape.normals, ones * 0.85, -ones)
+        return Part(mesh, Material.THING, self.renderer.texture(skin), shininess=shininess, casts_shadow=shadow)
+
+
+@dataclass(frozen=True, slots=True)
+class Wearing:
+    """What a person wears in all their pictures."""
+
+    glasses: bool
+    seed: int
+    colour: tuple[float, float, float]
+
+
+def _glasses(studio: Studio, person: Person, shot: Shot, wearing: Wearing) -> Part:
+    marks = person.marks(person.pose(shot.weights))
+    eyes = np.array([marks[36:42].mean(0), marks[42:48].mean(0)])
+    ears = marks[[0, 16]] + np.array([0, 0.1, -0.5])
+    shape = occluders.glasses(np.random.default_rng(wearing.seed), eyes, ears)
+    return studio.thing(shape, np.full((4, 4, 3), wearing.colour, np.uint8), 1.2, True)
+
+
+def _in_front(studio: Studio, person: Person, shot: Shot, rng: np.random.Generator) -> Part | None:
+    """A hand or a thing before some point of the face, or nothing."""
+    chance = rng.random()
+    if chance > 0.24:
+        return None
+    marks = person.marks(person.pose(shot.weights))
+    target = marks[rng.integers(68)] + np.array([*rng.normal(0, 0.25, 2), 0])
+    near = float(marks[:, 2].max()) if rng.random() < 0.3 else float(target[2])
+    turn = scene.rotation(float(rng.normal(0, 25)), float(rng.normal(0, 20)), float(rng.uniform(-110, 110)))
+    shadow = bool(rng.random() < 0.5)
+    if chance < 0.15:
+        tip = np.array([rng.uniform(-0.3, 0.3), rng.uniform(-0.6, 0.9), 0.0]) @ turn.T
+        shift = np.array([target[0], target[1], near + rng.uniform(0.12, 0.5)]) - tip
+        own = np.array(person.look.skin.skin) * rng.uniform(0.75, 1.1)
+        colour = own if rng.random() < 0.7 else np.array([225, 175, 150]) * rng.uniform(0.3, 1.05)
+        skin = plain_skin(rng, (float(colour[0]), float(colour[1]), float(colour[2])), 64)
+        return studio.thing(occluders.hand(rng).moved(turn, shift.astype(np.float32)), skin, 0.25, shadow)
+    shift = np.array([target[0], target[1], near + rng.uniform(0.3, 0.7)])
+    paint = rng.uniform(0, 255, 3) if rng.random() < 0.6 else np.full(3, rng.uniform(5, 70))
+    skin = plain_skin(rng, (float(paint[0]), float(paint[1]), float(paint[2])), 64)
+    return studio.thing(
+        occluders.thing(rng).moved(turn, shift.astype(np.float32)), skin, float(rng.uniform(0, 1.5)), shadow
+    )
+
+
+def _release(part: Part) -> None:
+    part.mesh.release()
+    part.texture.release()
+
+
+def _cut(picture: NDArray[np.uint8], matrix: Matrix, side: int) -> NDArray[np.uint8]:
+    out = cv2.warpAffine(picture, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(out, np.uint8)
+
+
+def _bgr(view: View) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(view.picture[..., ::-1])
+
+
+def _empty(settings: PairSettings, count: int) -> dict[str, NDArray[Any]]:
+    side = settings.stored
+    arrays: dict[str, NDArray[Any]] = {
+        "x": np.zeros((count, side, side, 3), np.uint8),
+        "x_occluded": np.zeros((count, side, side), np.uint8),
+        "x_mask": np.zeros((count, side, side), np.uint8),
+        "x_points": np.zeros((count, 70, 2), np.float32),
+        "blend": np.zeros((count, len(expression.BLEND)), np.float32),
+        "pose": np.zeros((count, 3), np.float32),
+        "person": np.zeros(count, np.int32),
+    }
+    for name in settings.identities:
+        arrays[name] = np.zeros((count, side, side, 4), np.uint8)
+        arrays[f"{name}_points"] = np.zeros((count, 70, 2), np.float32)
+    return arrays
+
+
+def render_shard(studio: Studio, settings: PairSettings, number: int, held_out: bool) -> dict[str, NDArray[Any]]:
+    """All arrays of one shard; the same settings and number give the same shard."""
+    rng = np.random.default_rng((settings.seed, number, int(held_out)))
+    arrays = _empty(settings, settings.people * settings.frames)
+    bakes = list(studio.identities.values())
+    styles = tuple(s for s, odds in zip(_STYLES, _STYLE_ODDS, strict=True) for _ in range(odds))
+    available = tuple(s for s in styles if s in studio.anatomy.assets.hair)
+    for p in range(settings.people):
+        look = random_look(rng, available)
+        wearing = Wearing(bool(rng.random() < 0.18), int(rng.integers(2**31)), tuple(rng.uniform(0, 110, 3)))
+        with Person(studio.anatomy, look) as person:
+            person.borrow_light(bakes[p % len(bakes)])
+            for f in range(settings.frames):
+                row = _render_item(studio, settings, person, wearing, rng)
+                row["person"] = np.int32((number * settings.people + p) + (10**6 if held_out else 0))
+                for name, value in row.items():
+                    arrays[name][p * settings.frames + f] = value
+    return arrays
+
+
+def _render_item(
+    studio: Studio, settings: PairSettings, person: Person, wearing: Wearing, rng: np.random.Generator
+) -> dict[str, Any]:
+    shot, side = random_shot(rng), settings.stored
+    front = _in_front(studio, person, shot, rng)
+    things = tuple(t for t in (_glasses(studio, person, shot, wearing) if wearing.glasses else None, front) if t)
+    anybody = studio.view(person, shot, things)
+    for part in things:
+        _release(part)
+    matrix = crop_matrix(anybody.points[:68], side, COVERAGE)
+    points = transform(matrix, anybody.points)
+    row: dict[str, Any] = {
+        "x": _cut(_bgr(anybody), matrix, side),
+        "x_occluded": _cut(anybody.cover, matrix, side),
+        "x_mask": _cut(anybody.mask, matrix, side),
+        "x_points": points,
+        "blend": expression.labels(shot.weights, shot.gaze),
+        "pose": np.array(shot.pose, np.float32),
+    }
+    steady = list(STEADY)
+    for name, identity in studio.identities.items():
+        view = studio.view(identity, shot)
+        # The identity's landmarks are carried onto the person's, so that pasting back fits in profile too.
+        onto = similarity(view.points[steady], points[steady])
+        row[name] = np.dstack([_cut(_bgr(view), onto, side), _cut(view.mask, onto, side)])
+        row[f"{name}_points"] = transform(onto, view.points)
+    return row
+
+
+def write_pairs(
+    assets_folder: Path, out: Path, count: int, held_out: int, settings: PairSettings, workers: int
+) -> Iterator[int]:
+    """Writes at least `count` items, and `held_out` more of other people, into shards below `out`.
+
+    Yields the number of items written so far after each shard; shards that are already there are kept, so an
+    interrupted run goes on. Raises LiveswapError when `out` holds data of other settings.
+    """
+    assets = Assets.load(assets_folder)
+    out.mkdir(parents=True, exist_ok=True)
+    _describe(out, settings)
+    each = settings.people * settings.frames
+    jobs = [(n, True) for n in range(-(-held_out // each))] + [(n, False) for n in range(-(-count // each))]
+    todo = [(number, test) for number, test in jobs if not (out / shard_name(number, test)).exists()]
+    done = (len(jobs) - len(todo)) * each
+    yield done
+    del assets
+    context = get_context("spawn")
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_start_worker, initargs=(assets_folder, settings)
+    ) as pool:
+        running = [pool.submit(_write_shard, out, settings, number, test) for number, test in todo]
+        try:
+            for future in as_completed(running):
+                future.result()
+                done += each
+                yield done
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def shard_name(number: int, held_out: bool) -> str:
+    return f"{'test' if held_out else 'shard'}-{number:04d}"
+
+
+def _describe(out: Path, settings: PairSettings) -> None:
+    description = {
+        "size": settings.stored,
+        "coverage": COVERAGE,
+        "template": TEMPLATE_NAME,
+        "identities": list(settings.identities),
+        "blend": list(expression.BLEND),
+        "made": asdict(settings) | {"identities": list(settings.identities)},
+    }
+    path = out / "dataset.json"
+    if path.exists() and (there := json.loads(path.read_text())) != description:
+        raise LiveswapError(f"{out} holds data made with other settings ({there.get('made')}); choose another folder")
+    path.write_text(json.dumps(description, indent=1))
+
+
+_STUDIO: dict[str, Studio] = {}  # one for each worker process, made by its initializer
+
+
+def _start_worker(assets_folder: Path, settings: PairSettings) -> None:
+    os.environ.setdefault("LP_NUM_THREADS", "1")  # Mesa's rasteriser: one thread a process, the processes are many
+    cv2.setNumThreads(1)
+    _STUDIO["studio"] = Studio(Assets.load(assets_folder), settings.rendered, settings.identities)
+
+
+def _write_shard(out: Path, settings: PairSettings, number: int, held_out: bool) -> None:
+    arrays = render_shard(_STUDIO["studio"], settings, number, held_out)
+    name = shard_name(number, held_out)
+    part = out / f".{name}.part"
+    part.mkdir(exist_ok=True)
+    for key, array in arrays.items():
+        np.save(part / f"{key}.npy", array)
+    part.rename(out / name)
+
+
+def overview(arrays: Mapping[str, NDArray[Any]], identities: tuple[str, ...], rows: int = 8) -> NDArray[np.uint8]:
+    """A contact sheet BGR: anybody with landmarks, what covers them, each identity, and each pasted by its mask."""
+    n = len(arrays["x"])
+    strips = []
+    for i in np.linspace(0, n - 1, min(rows, n)).astype(int):
+        x = np.ascontiguousarray(arrays["x"][i])
+        marked = x.copy()
+        for u, v in arrays["x_points"][i]:
+            cv2.circle(marked, (round(float(u)), round(float(v))), 1, (0, 255, 0), -1)
+        cover = np.repeat(arrays["x_occluded"][i][..., None], 3, 2)
+        cells = [x, marked, cover]
+        for name in identities:
+            picture = arrays[name][i]
+            alpha = picture[..., 3:].astype(np.float32) / 255 * (1 - cover[..., :1].astype(np.float32) / 255)
+            cells += [picture[..., :3], (x + (picture[..., :3].astype(np.float32) - x) * alpha).astype(np.uint8)]
+        strips.append(np.hstack(cells))
+    return np.vstack(strips)

@@ -1,0 +1,368 @@
+"""A person who does not exist: a mix of identity modes and procedural skin, ready to be drawn in any expression."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import cv2
+import moderngl
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from training.heads import skin as paint
+from training.heads.assets import Assets, Hair
+from training.heads.renderer import Floats, Material, Mesh, Part, Renderer
+from training.heads.skin import Colour, SkinLook
+
+UNIT: Final = 8.2  # centimetres in one head unit
+CLEAR_HAIR: Final = ("short01", "short02", "short03", "short04", "ponytail01")  # styles that leave the face free
+
+_HAIR_COLOURS: Final = ((30, 22, 18), (60, 40, 28), (110, 75, 45), (160, 120, 75), (120, 115, 110), (90, 45, 25))
+_IRIS_COLOURS: Final = ((110, 80, 48), (86, 124, 136), (60, 38, 22), (90, 110, 70), (35, 24, 18), (120, 140, 160))
+
+
+@dataclass(frozen=True)
+class Look:
+    """Everything that makes one person: numbers only, so that a person is repeated from its Look and seed."""
+
+    seed: int
+    modes: Floats  # (k,) weights of the first k identity modes, standard deviations
+    skin: SkinLook = field(default_factory=SkinLook)
+    iris: Colour = (86.0, 124.0, 136.0)
+    teeth: Colour = (222.0, 212.0, 190.0)
+    sclera: Colour = (228.0, 220.0, 214.0)
+    eye_depth: float = 0.0  # cm the eyes lie deeper than the modes say
+    lash: float = 1.0
+    hair: str | None = "short04"
+    hair_colour: Colour = (60.0, 40.0, 28.0)
+    hair_slack: float = 1.03
+    shirt: tuple[float, float, float] = (0.1, 0.1, 0.2)  # linear RGB
+    collar: float = -2.2
+    gloss: float = 1.0
+    texture: int = 512  # px of the face's texture
+
+
+def random_look(rng: np.random.Generator, styles: tuple[str, ...]) -> Look:
+    """Anybody: dark to light, any hair of `styles` or none, beards, make-up, odd paint at times."""
+    tone = rng.random()
+    colour = (np.array([238, 198, 174]) * (1 - tone) + np.array([76, 47, 33]) * tone) * (1 + rng.normal(0, 0.05, 3))
+    colour = np.clip(colour, 20, 250)
+    lip = colour * np.array([0.86, 0.6, 0.62]) * rng.uniform(0.7, 1.1)
+    if rng.random() < 0.2:
+        lip = np.array([rng.uniform(90, 200), rng.uniform(20, 110), rng.uniform(30, 120)])
+    hair = _HAIR_COLOURS[rng.integers(len(_HAIR_COLOURS))]
+    bearded, painted = rng.random() < 0.5, rng.random() < 0.3
+
+    def maybe(chance: float, low: float, high: float) -> float:
+        return float(rng.uniform(low, high)) if rng.random() < chance else 0.0
+
+    look = SkinLook(
+        skin=_colour(colour),
+        lip=_colour(lip),
+        lip_strength=float(rng.uniform(0.55, 0.95)),
+        brow=_colour(np.array(hair) * rng.uniform(0.5, 1.0)),
+        brow_density=float(rng.uniform(0.25, 1.4)),
+        brow_thickness=float(rng.uniform(0.6, 1.9)),
+        brow_rise=float(rng.uniform(-14, 14)),
+        brow_arch=float(rng.uniform(-6, 10)),
+        blotches=float(rng.uniform(0.015, 0.07)),
+        pores=float(rng.uniform(0.03, 0.2)),
+        blush=float(rng.uniform(0, 1.4)),
+        lids=float(rng.uniform(0, 1.4)),
+        bags=float(rng.uniform(0, 1.3)),
+        folds=maybe(0.6, 0.2, 0.8),
+        brow_lines=maybe(0.3, 0.1, 0.5),
+        stubble=maybe(0.5, 0.1, 0.9) if bearded else 0.0,
+        beard=maybe(0.4, 0.4, 1.1) if bearded else 0.0,
+        moustache=bool(rng.random() < 0.6),
+        freckles=int(rng.integers(5, 160)),
+        shadow=maybe(0.5, 0.2, 0.8) if painted else 0.0,
+        shadow_colour=_colour(rng.uniform(0.35, 1, 3)),
+        liner=maybe(0.5, 0.2, 0.9) if painted else 0.0,
+        wild=maybe(0.18, 0.2, 0.8),
+    )
+    bright = rng.uniform(165, 235)
+    white = np.array([228, 220, 214]) * rng.uniform(0.72, 1.02) * rng.uniform(0.92, 1.04, 3)
+    return Look(
+        seed=int(rng.integers(2**31)),
+        modes=rng.normal(0, rng.uniform(0.6, 1.15), int(rng.integers(15, 50))).astype(np.float32),
+        skin=look,
+        iris=_colour(np.array(_IRIS_COLOURS[rng.integers(len(_IRIS_COLOURS))]) * rng.uniform(0.7, 1.2)),
+        teeth=_colour(np.array([bright, bright * rng.uniform(0.93, 0.98), bright * rng.uniform(0.76, 0.9)])),
+        sclera=_colour(white),
+        eye_depth=maybe(0.5, 0.1, 0.75),
+        lash=float(rng.uniform(0.2, 1.2)),
+        hair=None if rng.random() < 0.12 or not styles else str(rng.choice(styles)),
+        hair_colour=_colour(np.array(hair) * rng.uniform(0.5, 1.4)),
+        hair_slack=float(rng.uniform(0.99, 1.06)),
+        shirt=_colour(rng.uniform(0.02, 0.8, 3) ** 1.5),
+        collar=float(rng.uniform(-2.4, -1.75)),
+        gloss=float(rng.uniform(0.3, 1.6)),
+    )
+
+
+def _colour(values: NDArray[np.float64]) -> Colour:
+    r, g, b = (float(v) for v in np.clip(values, 0, 255))
+    return r, g, b
+
+
+# The embedded identities: chosen by looking at a sheet of random ones, so nobody is meant.
+ASTER: Final = Look(
+    seed=1,
+    modes=np.random.default_rng(12).normal(0, 0.8, 30).astype(np.float32),
+    skin=SkinLook(
+        skin=(224.0, 178.0, 150.0), lip=(178.0, 78.0, 82.0), lip_strength=0.85, brow=(84.0, 52.0, 34.0),
+        brow_density=0.9, brow_thickness=0.75, brow_arch=5.0, blotches=0.025, pores=0.07, blush=0.9, lids=0.7,
+        bags=0.35, folds=0.12, freckles=70, shadow=0.35, shadow_colour=(0.72, 0.6, 0.58), liner=0.45,
+    ),
+    iris=(92.0, 128.0, 92.0),
+    hair="ponytail01",
+    hair_colour=(104.0, 56.0, 32.0),
+    shirt=(0.25, 0.05, 0.06),
+    texture=1024,
+)  # fmt: skip
+CEDAR: Final = Look(
+    seed=3,
+    modes=np.random.default_rng(21).normal(0, 0.9, 30).astype(np.float32),
+    skin=SkinLook(
+        skin=(122.0, 82.0, 60.0), lip=(118.0, 66.0, 62.0), lip_strength=0.7, brow=(20.0, 14.0, 12.0),
+        brow_density=1.15, brow_thickness=1.35, blotches=0.04, pores=0.12, blush=0.3, lids=0.8, bags=0.8, folds=0.4,
+        brow_lines=0.15, stubble=0.5, freckles=25,
+    ),
+    iris=(60.0, 38.0, 22.0),
+    hair="short04",
+    hair_colour=(26.0, 22.0, 20.0),
+    shirt=(0.04, 0.07, 0.13),
+    gloss=1.2,
+    texture=1024,
+)  # fmt: skip
+EMBEDDED: Final[Mapping[str, Look]] = {"aster": ASTER, "cedar": CEDAR}
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """A person's vertices for one picture, in head units about the point between the eyes."""
+
+    places: Floats  # (n, 3)
+    normals: Floats  # (n, 3)
+    openness: float  # 0 mouth shut .. 1 wide open, for blending the baked light
+
+
+class Anatomy:
+    """What all heads share: parts, their meshes and the smooth outline of the face. One for each renderer."""
+
+    MATERIALS: Final[Mapping[str, tuple[tuple[str, ...], Material]]] = {
+        "face": (("M_Face",), Material.SKIN),
+        "back": (("M_BackHead",), Material.SKIN),
+        "gums": (("M_GumsTongue",), Material.WET),
+        "socket": ((), Material.WET),
+        "teeth": (("M_Teeth",), Material.WET),
+        "sclera": (("M_ScleraLeft", "M_ScleraRight"), Material.EYE),
+        "iris": (("M_IrisLeft", "M_IrisRight"), Material.EYE),
+        "lash": (("M_EyeLashes",), Material.SHEET),
+    }
+
+    def __init__(self, renderer: Renderer, assets: Assets) -> None:
+        self.renderer, self.assets = renderer, assets
+        self.index = {name: i for i, name in enumerate(assets.expression_names)}
+        triangles = assets.faces[:, :3]
+        n = len(assets.vertices)
+        ones = (np.ones(3 * len(triangles), np.float32), (triangles.T.ravel(), np.tile(np.arange(len(triangles)), 3)))
+        self._spread = scipy.sparse.csr_matrix(ones, (n, len(triangles)))
+        self.corners: dict[str, NDArray[np.int32]] = {}
+        self.meshes: dict[str, Mesh] = {}
+        for name, (materials, _) in self.MATERIALS.items():
+            self._add(name, materials)
+        self.mark_uvs = self._mark_uvs()
+        self.inside = face_outline(assets)
+        self.hair = {name: Mesh(renderer, h.uvs, h.triangles) for name, h in assets.hair.items()}
+        self.hair_textures = {name: renderer.texture(h.texture[::2, ::2]) for name, h in assets.hair.items()}
+        self.iris_vertices = [
+            np.unique(assets.faces[assets.materials == name][:, :3]) for name in ("M_IrisRight", "M_IrisLeft")
+        ]
+
+    def _add(self, name: str, materials: tuple[str, ...]) -> None:
+        assets, (low, high) = self.assets, self.assets.socket
+        inner = ((assets.faces[:, :3] >= low) & (assets.faces[:, :3] < high)).all(1)
+        chosen = inner if name == "socket" else np.isin(assets.materials, materials) & ~inner
+        faces = assets.faces[chosen]
+        pairs = np.stack([faces[:, :3].ravel(), faces[:, 3:].ravel()], 1)
+        unique, inverse = np.unique(pairs, axis=0, return_inverse=True)
+        uvs = assets.uvs[unique[:, 1]] if len(unique) else np.zeros((0, 2), np.float32)
+        if len(uvs) and name in ("back", "teeth", "gums", "lash"):
+            uvs = uvs - np.floor(uvs.min(0) + 1e-3)
+        if not len(unique):
+            return
+        self.corners[name] = unique[:, 0].astype(np.int32)
+        self.meshes[name] = Mesh(self.renderer, uvs, inverse.reshape(-1, 3).astype(np.int32))
+
+    def _mark_uvs(self) -> Floats:
+        faces = self.assets.faces
+        first = {int(v): int(t) for v, t in zip(faces[::-1, :3].ravel(), faces[::-1, 3:].ravel(), strict=True)}
+        return self.assets.uvs[[first[int(v)] for v in self.assets.landmarks]]
+
+    def normals(self, places: Floats) -> Floats:
+        """Area-weighted vertex normals (n, 3)."""
+        a, b, c = (places[self.assets.faces[:, k]] for k in range(3))
+        total = self._spread @ np.cross(b - a, c - a)
+        length = np.linalg.norm(total, axis=1, keepdims=True)
+        return np.asarray(total / np.maximum(length, 1e-9), np.float32)
+
+
+def face_outline(assets: Assets) -> Floats:
+    """For each vertex the signed distance, head units, to the face's outline seen from the front; > 0 inside.
+
+    The outline follows the jaw, drawn in by 3 %, and an arch over the forehead below the hairline.
+    """
+    middle = _between_eyes(assets, assets.vertices)
+    p = (assets.vertices - middle) / UNIT
+    jaw = p[assets.landmarks[:17], :2] * [0.97, 1] + [0, -0.03]
+    xs = np.linspace(0.86, -0.86, 15)
+    arch = np.stack([xs, 0.34 + 0.40 * np.cos(xs / 0.86 * np.pi / 2) ** 0.7], 1)
+    outline = ((np.vstack([jaw, arch]) + 2) * 200).astype(np.float32).reshape(-1, 1, 2)
+    distance = [cv2.pointPolygonTest(outline, (float(x), float(y)), True) / 200 for x, y in (p[:, :2] + 2) * 200]
+    return np.where(p[:, 2] < -0.75, -1, np.clip(distance, -1, 1)).astype(np.float32)
+
+
+def _between_eyes(assets: Assets, vertices: Floats) -> Floats:
+    (a, b), (c, d) = assets.eyeballs
+    return np.asarray((vertices[a:b].mean(0) + vertices[c:d].mean(0)) / 2, np.float32)
+
+
+class Person:
+    """A Look brought onto the GPU. Use with `with`, or call close(): textures are given back."""
+
+    def __init__(self, anatomy: Anatomy, look: Look) -> None:
+        self.anatomy, self.look = anatomy, look
+        assets, rng = anatomy.assets, np.random.default_rng(look.seed)
+        k = min(len(look.modes), len(assets.modes))
+        rest = assets.vertices + np.tensordot(look.modes[:k], assets.modes[:k], 1)
+        self.middle = _between_eyes(assets, rest)
+        self.rest = _sink_eyes(assets, rest, look.eye_depth)
+        self._textures = self._paint(rng)
+        self._hair = self._fit_hair(assets.hair[look.hair]) if look.hair else None
+        self.light: tuple[dict[str, Floats], dict[str, Floats]] | None = None
+
+    def __enter__(self) -> "Person":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for texture in self._textures.values():
+            texture.release()
+
+    def _paint(self, rng: np.random.Generator) -> dict[str, moderngl.Texture]:
+        look, upload = self.look, self.anatomy.renderer.texture
+        small = 256 if look.texture > 512 else 128
+        gum = np.clip(0.55 * np.array([170.0, 82.0, 80.0]) + 0.45 * np.array(look.skin.lip), 0, 255)
+        return {
+            "face": upload(paint.face_texture(rng, look.skin, self.anatomy.mark_uvs, look.texture)),
+            "back": upload(paint.plain_skin(rng, look.skin.skin)),
+            "gums": upload(paint.flat(_colour(gum))),
+            "socket": upload(paint.flat((104.0, 40.0, 38.0))),
+            "teeth": upload(paint.flat(look.teeth)),
+            "sclera": upload(paint.sclera_texture(rng, look.sclera, small)),
+            "iris": upload(paint.iris_texture(rng, look.iris, float(rng.uniform(0.28, 0.42)), small)),
+            "lash": upload(paint.lash_texture(rng, look.lash, small)),
+        }
+
+    def _fit_hair(self, hair: Hair) -> tuple[Floats, Floats]:
+        """Hair of this skull: places (g, 3) and normals (g, 3) of its rendered corners, head units."""
+        end, c = self.anatomy.assets.skin_end, self.middle
+        skin = self.rest[:end]
+        above = skin[skin[:, 1] > c[1] + 3.5]
+        wide = float(np.abs(above[:, 0]).max()) if len(above) else 8.0
+        scale = np.array([wide * 1.04, float(skin[:, 1].max() - c[1]), float(c[2] - skin[:, 2].min())])
+        places = (hair.vertices * scale * self.look.hair_slack / UNIT).astype(np.float32)
+        corners = hair.corners[hair.triangles]
+        a, b, d = (places[corners[:, k]] for k in range(3))
+        total = np.zeros_like(places)
+        for k in range(3):
+            np.add.at(total, corners[:, k], np.cross(b - a, d - a))
+        total /= np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
+        return places[hair.corners], total[hair.corners]
+
+    def pose(self, weights: Mapping[str, float]) -> Pose:
+        """The head in an expression, shapes by name."""
+        assets, index = self.anatomy.assets, self.anatomy.index
+        chosen = [(index[name], weight) for name, weight in weights.items() if weight and name in index]
+        moved = self.rest
+        if chosen:
+            rows, amounts = (list(values) for values in zip(*chosen, strict=True))
+            moved = moved + np.tensordot(np.array(amounts, np.float32), assets.expressions[rows], 1)
+        places = ((moved - self.middle) / UNIT).astype(np.float32)
+        open_mouth = (
+            weights.get("jawOpen", 0) * 1.2
+            + weights.get("mouthUpperUp_L", 0) * 0.5
+            + weights.get("mouthSmile_L", 0) * 0.3
+        )
+        return Pose(places, self.anatomy.normals(places), float(np.clip(open_mouth, 0, 1)))
+
+    def bake(self) -> None:
+        """Works out how much of the sky each vertex sees, mouth shut and open. Costs seconds; others can borrow it."""
+        self.light = (self._bake({}), self._bake({"jawOpen": 0.8}))
+
+    def borrow_light(self, other: "Person") -> None:
+        """Takes over another's baked light: heads share their vertices' order."""
+        self.light = other.light
+
+    def _bake(self, weights: Mapping[str, float]) -> dict[str, Floats]:
+        pose = self.pose(weights)
+        surfaces = {
+            name: (pose.places[corners], pose.normals[corners]) for name, corners in self.anatomy.corners.items()
+        }
+        blockers = [p for p in self.parts(pose) if p.material in (Material.SKIN, Material.HAIR, Material.WET)]
+        return self.anatomy.renderer.bake_openness(blockers, surfaces, np.array([0, -0.3, -0.6], np.float32))
+
+    def parts(self, pose: Pose) -> list[Part]:
+        """Writes the pose into the meshes and lists what is to be drawn. Valid until the next person does so."""
+        out = []
+        for name, corners in self.anatomy.corners.items():
+            places = pose.places[corners]
+            openness = self._openness(name, places, pose.openness)
+            self.anatomy.meshes[name].write(places, pose.normals[corners], openness, self.anatomy.inside[corners])
+            material = self.anatomy.MATERIALS[name][1]
+            shininess = {"teeth": 0.22, "gums": 0.3, "socket": 0.1}.get(name, 0.3)
+            out.append(Part(self.anatomy.meshes[name], material, self._textures[name], shininess=shininess))
+        if self._hair is not None and self.look.hair is not None:
+            places, normals = self._hair
+            mesh = self.anatomy.hair[self.look.hair]
+            mesh.write(places, normals, np.full(len(places), 0.8, np.float32), np.full(len(places), -1, np.float32))
+            r, g, b = (min(2.4, c / 105.0) for c in self.look.hair_colour)
+            texture = self.anatomy.hair_textures[self.look.hair]
+            out.append(Part(mesh, Material.HAIR, texture, (r, g, b)))
+        return out
+
+    def _openness(self, name: str, places: Floats, mouth: float) -> Floats:
+        if self.light is None:
+            return np.ones(len(places), np.float32)
+        shut, wide = self.light[0][name], self.light[1][name]
+        seen = shut * (1 - mouth) + wide * mouth
+        if name == "teeth":  # the front ones catch light, molars fade into the dark of the mouth
+            z = places[:, 2]
+            seen = (seen * 0.6 + 0.22) * np.clip((z - (z.max() - 0.36)) / 0.3, 0.02, 1)
+        return np.asarray(seen, np.float32)
+
+    def irises(self, pose: Pose) -> Floats:
+        """Centres of both irises (2, 3), head units, picture's left first."""
+        return np.array([pose.places[v].mean(0) for v in self.anatomy.iris_vertices], np.float32)
+
+    def marks(self, pose: Pose) -> Floats:
+        """The 68 landmarks (68, 3), head units."""
+        return pose.places[self.anatomy.assets.landmarks]
+
+
+def _sink_eyes(assets: Assets, vertices: Floats, depth: float) -> Floats:
+    """Moves the eyes and the skin around them back by `depth` cm, fading with the distance from each eye."""
+    if not depth:
+        return vertices.astype(np.float32)
+    out = vertices.astype(np.float32).copy()
+    for low, high in assets.eyeballs:
+        centre = vertices[low:high].mean(0)
+        away = np.linalg.norm((vertices - centre)[:, :2] / [2.6, 1.7], axis=1)
+        near = (vertices[:, 2] > centre[2] - 2.5).astype(np.float32)
+        out[:, 2] -= depth * near * np.clip(1.6 - away, 0, 1) ** 2 * (3 - 2 * np.clip(1.6 - away, 0, 1))
+    return out
