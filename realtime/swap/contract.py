@@ -130,9 +130,9 @@ def _first_contradiction(contract: Contract) -> str:
         (set(contract.encoder) <= set(string.hexdigits), f"an encoder digest that is no hex: {contract.encoder!r}"),
         (contract.role == "landmarks" or len(contract.encoder) >= 4, "no encoder digest"),
         (contract.role != "decoder" or bool(contract.identity), "no identity"),
-        (contract.role != "decoder" or contract.kind in KINDS, f"the kind {contract.kind!r}, wanted {' or '.join(KINDS)}"),
+        (contract.role != "decoder" or contract.kind in KINDS, f"the kind {contract.kind!r}, wanted one of {KINDS}"),
         (contract.kind != "person" or bool(contract.consent), "no consent record, which the kind 'person' needs"),
-    )  # fmt: skip
+    )
     return next((wrong for fine, wrong in checks if not fine), "")
 
 

