@@ -1,0 +1,249 @@
+"""Who a face can become: identities, loaded and warm, and the shelf that keeps them ready."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final, Self
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from realtime.errors import ModelError, UnknownIdentity
+from realtime.face.geometry import Image
+from realtime.swap.contract import Contract, expect, read_contract
+from realtime.swap.session import SessionSettings, open_session, provider_of
+
+logger = logging.getLogger(__name__)
+
+MODELS: Final = Path(__file__).resolve().parent.parent / "models"  # the embedded ones
+# What onnxruntime raises while a loaded model runs; its exceptions share no base class but Exception.
+RUN_ERRORS: Final = (
+    ort_errors.DeviceReset,
+    ort_errors.EPFail,
+    ort_errors.EngineError,
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
+
+Codes = NDArray[np.float32]  # (n, z)
+
+
+class Encoder:
+    """What all identities share: crops in, codes out."""
+
+    def __init__(self, contract: Contract, session: ort.InferenceSession) -> None:
+        expect(contract, "encoder")
+        _promised(session, contract, {"crop"}, {"code"})
+        self.contract = contract
+        self.code_length = int(session.get_outputs()[0].shape[1])
+        self.provider = provider_of(session)  # in the words of the settings: cpu, cuda, ...
+        self._session = session
+
+    @classmethod
+    def load(cls, path: Path, settings: SessionSettings) -> Self:
+        """The encoder in an ONNX file. Raises ModelError."""
+        session = open_session(path, settings)
+        return cls(read_contract(session, path.name), session)
+
+    def __call__(self, crops: Sequence[Image]) -> Codes:
+        """The codes (n, z) of n crops, each (size, size, 3) of the contract's size. Raises ModelError."""
+        (code,) = _run(self._session, self.contract, {"crop": np.stack(crops)})
+        return code
+
+
+class Identity:
+    """A decoder, loaded and warm: codes in, this person's face and mask out."""
+
+    def __init__(self, contract: Contract, session: ort.InferenceSession, encoder: Encoder) -> None:
+        expect(contract, "decoder", encoder.contract.encoder)
+        _promised(session, contract, {"code"}, {"face", "mask"})
+        length = session.get_inputs()[0].shape[1]
+        if length != encoder.code_length:
+            raise ModelError(
+                f"{contract.title} expects codes of {length} numbers, the encoder makes {encoder.code_length}"
+            )
+        self.contract = contract
+        self._session = session
+
+    @property
+    def name(self) -> str:
+        """The identity's name."""
+        return self.contract.identity
+
+    def decode(self, codes: Codes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Faces (n, S, S, 3) BGR 0..1, tone-normalised, and masks (n, S, S) 0..1. Raises ModelError."""
+        face, mask = _run(self._session, self.contract, {"code": codes}, ["face", "mask"])
+        return face, mask
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What is known about one identity on the shelf."""
+
+    name: str
+    kind: str  # rendered or person
+    licence: str
+    size: int  # pixels of the square face it draws
+    precision: str  # fp32 or int8
+    file: str  # where it lies
+    file_bytes: int
+    training: dict[str, Any]  # the training record
+
+    def as_dict(self) -> dict[str, Any]:
+        """The card as JSON takes it."""
+        return asdict(self)
+
+
+class Shelf:
+    """The encoder and the identities made for it.
+
+    Loading happens in the thread that asks for an identity and leaves those that run alone, so frames never wait
+    for it. Any thread may ask.
+    """
+
+    def __init__(self, encoder: Encoder, settings: SessionSettings) -> None:
+        self.encoder = encoder
+        self._settings = settings
+        self._cards: dict[str, Card] = {}
+        self._warm: dict[str, Identity] = {}
+        self._lock = Lock()
+
+    @classmethod
+    def load(
+        cls,
+        models: Path | Sequence[Path] | None = None,
+        settings: SessionSettings | None = None,
+        keep: Sequence[str] | None = None,
+    ) -> Self:
+        """The shelf of a folder of .onnx files, or of a list of files; of the embedded models when None.
+
+        Exactly one of the files must be the encoder; landmark models are skipped. keep names the identities to hold
+        warm from the start (all when None); others are loaded when they are first asked for.
+        Raises ModelError, also for a decoder of another encoder, and UnknownIdentity for a name in keep.
+        """
+        settings = settings or SessionSettings()
+        began = time.perf_counter()
+        found = [(path, *_opened(path, settings)) for path in _files(models)]
+        encoders = [(path, contract, session) for path, contract, session in found if contract.role == "encoder"]
+        if len(encoders) != 1:
+            there = ", ".join(path.name for path, _, _ in found) or "no models"
+            raise ModelError(f"{_place(models)} holds {len(encoders)} encoders, wanted one; there are {there}")
+        shelf = cls(Encoder(*encoders[0][1:]), settings)
+        for path, contract, session in found:
+            if contract.role == "decoder":
+                shelf._put(path, Identity(contract, session, shelf.encoder), keep is None or contract.identity in keep)
+        for name in keep or ():
+            shelf[name]
+        logger.info("%d identities ready in %.2f s", len(shelf._warm), time.perf_counter() - began)
+        return shelf
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The identities there are, in alphabetical order."""
+        with self._lock:
+            return tuple(sorted(self._cards))
+
+    def cards(self) -> tuple[Card, ...]:
+        """What is known about each identity, in alphabetical order."""
+        with self._lock:
+            return tuple(self._cards[name] for name in sorted(self._cards))
+
+    def __getitem__(self, name: str) -> Identity:
+        """The identity of that name, loaded now unless it is warm. Raises UnknownIdentity or ModelError."""
+        with self._lock:
+            warm, card = self._warm.get(name), self._cards.get(name)
+        if warm is not None:
+            return warm
+        if card is None:
+            raise UnknownIdentity(
+                f"there is no identity {name!r}, wanted one of {', '.join(self.names) or 'none at all'}"
+            )
+        identity = self._loaded(Path(card.file))
+        with self._lock:
+            return self._warm.setdefault(name, identity)
+
+    def add(self, path: Path) -> str:
+        """Put the decoder of an ONNX file on the shelf, warm, in place of one of the same name; the name.
+
+        Raises ModelError when it is no decoder, or one of another encoder.
+        """
+        identity = self._loaded(path)
+        self._put(path, identity, True)
+        return identity.name
+
+    def _loaded(self, path: Path) -> Identity:
+        began = time.perf_counter()
+        contract, session = _opened(path, self._settings)
+        identity = Identity(contract, session, self.encoder)
+        logger.info("identity %s loaded in %.2f s", identity.name, time.perf_counter() - began)
+        return identity
+
+    def _put(self, path: Path, identity: Identity, warm: bool) -> None:
+        contract = identity.contract
+        card = Card(
+            name=contract.identity,
+            kind=contract.kind,
+            licence=contract.licence,
+            size=contract.size,
+            precision=contract.precision,
+            file=str(path),
+            file_bytes=path.stat().st_size,
+            training=contract.training,
+        )
+        with self._lock:
+            self._cards[card.name] = card
+            self._warm.pop(card.name, None)
+            if warm:
+                self._warm[card.name] = identity
+
+
+def _files(models: Path | Sequence[Path] | None) -> tuple[Path, ...]:
+    """The files to look into, in alphabetical order for a folder. Raises ModelError."""
+    if models is not None and not isinstance(models, Path):
+        return tuple(models)
+    folder = models or MODELS
+    if not folder.is_dir():
+        raise ModelError(f"there is no folder of models {folder}")
+    return tuple(path for path in sorted(folder.glob("*.onnx")) if path.name != "landmarks.onnx")
+
+
+def _place(models: Path | Sequence[Path] | None) -> str:
+    return str(models or MODELS) if models is None or isinstance(models, Path) else "the list of models"
+
+
+def _opened(path: Path, settings: SessionSettings) -> tuple[Contract, ort.InferenceSession]:
+    session = open_session(path, settings)
+    return read_contract(session, path.name), session
+
+
+def _promised(session: ort.InferenceSession, contract: Contract, inputs: set[str], outputs: set[str]) -> None:
+    """Raises ModelError unless the model has these inputs and outputs."""
+    seen_in = {entry.name for entry in session.get_inputs()}
+    seen_out = {entry.name for entry in session.get_outputs()}
+    if seen_in != inputs or not outputs <= seen_out:
+        raise ModelError(
+            f"{contract.title} turns {', '.join(sorted(seen_in))} into {', '.join(sorted(seen_out))}, "
+            f"wanted {', '.join(sorted(inputs))} into {', '.join(sorted(outputs))}"
+        )
+
+
+def _run(
+    session: ort.InferenceSession, contract: Contract, feed: dict[str, NDArray[Any]], outputs: list[str] | None = None
+) -> list[NDArray[np.float32]]:
+    """The model's answers, all of them finite. Raises ModelError."""
+    try:
+        answers = [np.asarray(answer, np.float32) for answer in session.run(outputs, feed)]
+    except RUN_ERRORS as error:
+        raise ModelError(
+            f"{contract.title} failed: {(str(error).splitlines() or ['no reason given'])[0][:200]}"
+        ) from error
+    if not all(np.isfinite(answer).all() for answer in answers):
+        raise ModelError(f"{contract.title} answered with values that are no numbers")
+    return answers
