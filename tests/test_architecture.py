@@ -1,0 +1,146 @@
+"""The import rules of docs/architecture.md, and that no module keeps state."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("realtime", "training", "export", "bench")
+FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+# (who, what it never imports, what of that it may import all the same)
+RULES = (
+    ("realtime", ("torch", "training", "export", "bench"), ()),
+    ("realtime.flow", ("realtime.face", "realtime.swap", "realtime.egress", "realtime.sources", "realtime.sinks"), ()),
+    ("realtime.face", ("realtime.swap", "realtime.egress", "realtime.flow"), ()),
+    ("realtime.swap", ("realtime.flow", "realtime.sources", "realtime.sinks", "realtime.egress", "asyncio"), ()),
+    ("realtime.face", ("realtime.sources", "realtime.sinks", "asyncio"), ()),
+    ("training", ("realtime", "export", "bench"), ("realtime.errors", "realtime.face", "realtime.swap.contract")),
+    ("export", ("realtime", "training", "bench"), ("realtime.errors", "realtime.face", "realtime.swap", "training")),
+)
+# A detector and the landmark network are models too: these two files may create sessions and read contracts.
+EXCEPTIONS = {
+    "realtime.face.detect": ("realtime.swap.session", "realtime.swap.contract"),
+    "realtime.face.landmarks": ("realtime.swap.session", "realtime.swap.contract"),
+    "realtime.face.track": ("realtime.swap.session",),
+}
+OPTIONAL = ("aiohttp", "aiortc", "insightface", "moderngl", "pyvirtualcam", "tensorrt")
+OWN_FILE_OF = {"aiohttp": ("realtime.webrtc",), "aiortc": ("realtime.webrtc", "realtime.sources", "realtime.sinks")}
+ASYNCIO_MAY = ("realtime.flow", "realtime.sources", "realtime.sinks", "realtime.webrtc", "bench")
+ASYNCIO_FILES = ("realtime.__main__", "realtime.status", "realtime.egress.gate")
+EGRESS_MAY = ("realtime.egress", "realtime.webrtc", "bench")
+EGRESS_FILES = ("realtime.__main__", "realtime")
+MUTABLE_CALLS = ("dict", "list", "set", "defaultdict", "deque", "Counter", "OrderedDict", "bytearray")
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every module that a file names in an import, also inside functions; absolute."""
+    package = module_of(path).split(".") if path.name == "__init__.py" else module_of(path).split(".")[:-1]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            origin = ".".join([*base, *([node.module] if node.module else [])])
+            found.add(origin)
+            found.update(f"{origin}.{alias.name}" for alias in node.names)
+    return found
+
+
+def within(module: str, packages: tuple[str, ...]) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def importers(package: str) -> set[str]:
+    """The modules that import a package."""
+    return {module_of(path) for path in FILES if any(within(name, (package,)) for name in imports_of(path))}
+
+
+@pytest.mark.parametrize(("who", "never", "but"), RULES, ids=[f"{rule[0]} not {rule[1][0]}" for rule in RULES])
+def test_imports_point_one_way(who: str, never: tuple[str, ...], but: tuple[str, ...]) -> None:
+    for path in FILES:
+        module = module_of(path)
+        if not within(module, (who,)):
+            continue
+        allowed = (*but, *EXCEPTIONS.get(module, ()))
+        forbidden = {name for name in imports_of(path) if within(name, never) and not within(name, allowed)}
+        # "from realtime.swap import session" names realtime.swap as well: the package itself is no more than the way
+        forbidden = {name for name in forbidden if not any(deeper.startswith(f"{name}.") for deeper in allowed)}
+        assert not forbidden, f"{module} imports {', '.join(sorted(forbidden))}"
+
+
+def test_asyncio_appears_only_where_something_is_waited_for() -> None:
+    strangers = {m for m in importers("asyncio") if not within(m, ASYNCIO_MAY) and m not in ASYNCIO_FILES}
+    assert not strangers
+
+
+def test_the_gate_is_known_by_those_alone_that_open_the_door() -> None:
+    strangers = {m for m in importers("realtime.egress") if not within(m, EGRESS_MAY) and m not in EGRESS_FILES}
+    assert not strangers
+
+
+@pytest.mark.parametrize("package", OPTIONAL)
+def test_an_optional_package_is_imported_in_one_file(package: str) -> None:
+    users = {module for module in importers(package) if not within(module, OWN_FILE_OF.get(package, ()))}
+    assert len(users) <= 1, f"{package} is imported in {', '.join(sorted(users))}"
+
+
+def test_the_base_installation_is_enough_to_import_realtime() -> None:
+    """Optional packages are imported inside functions, so that their absence is one sentence and no traceback."""
+    for path in (ROOT / "realtime").rglob("*.py"):
+        top = {name for node in ast.parse(path.read_text("utf-8")).body for name in names_imported_by(node)}
+        assert not {name for name in top if within(name, OPTIONAL)}, f"{module_of(path)} needs an extra to be imported"
+
+
+def names_imported_by(node: ast.stmt) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and not node.level:
+        yield node.module or ""
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_no_module_keeps_state(path: Path) -> None:
+    """No list, dict or set at the top of a module unless it is Final and so meant as a table; no `global`."""
+    tree = ast.parse(path.read_text("utf-8"))
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.Global)]
+    for node in tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None and is_mutable(node.value):
+            names = [ast.unparse(t) for t in (node.targets if isinstance(node, ast.Assign) else [node.target])]
+            declared = ast.unparse(node.annotation) if isinstance(node, ast.AnnAssign) else ""
+            assert names == ["__all__"] or declared.startswith("Final[Mapping"), f"{names[0]} can be changed"
+
+
+def is_mutable(value: ast.expr) -> bool:
+    if isinstance(value, ast.List | ast.Dict | ast.Set | ast.ListComp | ast.DictComp | ast.SetComp):
+        return True
+    return isinstance(value, ast.Call) and ast.unparse(value.func).split(".")[-1] in MUTABLE_CALLS
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_a_file_says_what_it_is_for(path: Path) -> None:
+    text = path.read_text("utf-8")
+    assert not text.strip() or ast.get_docstring(ast.parse(text)), f"{module_of(path)} opens without a sentence"
+
+
+def test_the_rules_would_notice() -> None:
+    nodes = ast.parse("state = {}\nlimits = (1, 2)\nseen = list()").body
+    assert [is_mutable(node.value) for node in nodes if isinstance(node, ast.Assign)] == [True, False, True]
+    assert within("realtime.swap.session", ("realtime.swap",))
+    assert not within("realtime.swapping", ("realtime.swap",))
+
+
+def test_imports_inside_functions_and_relative_ones_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(imports_of.__globals__, "ROOT", tmp_path)
+    (tmp_path / "realtime").mkdir()
+    path = tmp_path / "realtime" / "late.py"
+    path.write_text("from . import swap\ndef later():\n    import torch.nn\n    from ..bench.latency import run\n")
+    assert {"realtime.swap", "torch.nn", "bench.latency"} <= imports_of(path)
