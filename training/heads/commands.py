@@ -10,6 +10,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from training.heads import assets as packing
+from training.heads.clip import ClipSettings, film, write_clip
 from training.heads.pairs import PairSettings, overview, write_pairs
 
 app = typer.Typer(help="Render people who do not exist: pairs for training, and the assets they are made from.")
@@ -55,3 +56,22 @@ def pack(
 ) -> None:
     """Make the assets file from a clone of ICT-FaceKit, so that anyone can repeat the training."""
     typer.echo(f"wrote {packing.pack(clone, out, modes)}")
+
+
+@app.command()
+def clip(
+    assets: AssetsFolder,
+    out: Annotated[Path, typer.Option(help="The video to write, .mp4.")],
+    seconds: Annotated[float, typer.Option(min=0.2, max=600, help="How long.")] = 10.0,
+    width: Annotated[int, typer.Option(min=64, max=4096)] = 1280,
+    height: Annotated[int, typer.Option(min=64, max=4096)] = 720,
+    fps: Annotated[int, typer.Option(min=1, max=120)] = 30,
+    seed: Annotated[int, typer.Option(help="Who it is and what they do.")] = 11,
+) -> None:
+    """Film a rendered person talking to the camera: footage of nobody, to try things on."""
+    settings = ClipSettings(width=width, height=height, fps=fps, seconds=seconds, seed=seed)
+    packed = packing.Assets.load(assets)
+    with Progress() as progress:
+        task = progress.add_task("frames", total=round(seconds * fps))
+        for done in write_clip(out, film(packed, settings), fps):
+            progress.update(task, completed=done)

@@ -1,11 +1,12 @@
 """Things between a face and the camera: glasses, hands, microphones, cups and phones, as simple meshes."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int32]
 
 
@@ -83,7 +84,9 @@ def ellipsoid(centre: Floats, radii: Floats, sides: int = 16) -> Shape:
 
 def box(half: Floats) -> Shape:
     """A box about the origin with half sizes (3,)."""
-    places, normals, triangles = [], [], []
+    places: list[Floats] = []
+    normals: list[Floats] = []
+    triangles: list[list[int]] = []
     for axis in range(3):
         for sign in (-1.0, 1.0):
             u, v = np.eye(3)[(axis + 1) % 3], np.eye(3)[(axis + 2) % 3]
@@ -114,15 +117,16 @@ def glasses(rng: np.random.Generator, eyes: Floats, ears: Floats) -> Shape:
     middle = (left + right) / 2 + [0, 0.05, 0.08]
     parts.append(tube(np.array([left, middle, right]), np.full(3, rim), sides=8))
     for centre, ear, sign in zip(centres, ears, (-1.0, 1.0), strict=True):
-        hinge = centre + [sign * wide, 0.08, 0]
+        hinge = centre + np.array([sign * wide, 0.08, 0])
         parts.append(tube(np.array([hinge, (hinge * 0.5 + ear * 0.5), ear]), np.full(3, rim), sides=8))
     return join(parts)
 
 
 def hand(rng: np.random.Generator) -> Shape:
     """A flat, slightly bent hand about the origin with its fingers up, palm to the face, about 2.2 head units long."""
-    parts = [ellipsoid(np.array([0, -0.45, 0]), np.array([0.46, 0.55, 0.17])),
-             tube(np.array([[0, -0.8, -0.03], [0, -1.4, -0.05], [0, -2.4, -0.1]]), np.array([0.30, 0.29, 0.34]), sides=14)]  # fmt: skip
+    palm = ellipsoid(np.array([0, -0.45, 0]), np.array([0.46, 0.55, 0.17]))
+    arm = np.array([[0, -0.8, -0.03], [0, -1.4, -0.05], [0, -2.4, -0.1]])
+    parts = [palm, tube(arm, np.array([0.30, 0.29, 0.34]), sides=14)]
     bend, spread = float(rng.uniform(-0.1, 0.9)), float(rng.uniform(0.0, 0.22))
     for i, (x, length) in enumerate(((-0.33, 0.78), (-0.11, 0.95), (0.11, 1.0), (0.33, 0.85))):
         side = (i - 1.5) * spread

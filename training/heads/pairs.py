@@ -97,7 +97,7 @@ class Studio:
     """A renderer with the embedded identities in front of it, their light baked."""
 
     def __init__(self, assets: Assets, size: int, identities: tuple[str, ...]) -> None:
-        self.renderer = Renderer(size)
+        self.renderer = Renderer(size, size)
         self.anatomy = Anatomy(self.renderer, assets)
         self.identities = {name: Person(self.anatomy, EMBEDDED[name]) for name in identities}
         for person in self.identities.values():
@@ -111,7 +111,9 @@ class Studio:
         linear, cover = self.renderer.draw([*person.parts(pose), *things], shot.camera, shot.light, around)
         mask = (np.clip(linear[..., 3], 0, 1) * 255 + 0.5).astype(np.uint8)
         places = np.vstack([person.marks(pose), person.irises(pose)])
-        return View(tone_map(linear[..., :3], shot.exposure), mask, cover, shot.camera.project(places, self.size))
+        return View(
+            tone_map(linear[..., :3], shot.exposure), mask, cover, shot.camera.project(places, self.size, self.size)
+        )
 
     def thing(self, shape: occluders.Shape, skin: NDArray[np.uint8], shininess: float, shadow: bool) -> Part:
         """A shape as a part; its mesh and texture are to be released after drawing."""

@@ -14,6 +14,9 @@ from training.heads import shaders
 
 Floats = NDArray[np.float32]
 _SHADOW_RADIUS: Final = 3.2  # head units around the head that the shadow map covers
+_HEADLESS: Final[dict[str, Any]] = {"backend": "egl"}
+# Colour over what is there by its alpha; the alpha that is there (the mask) stays.
+_OVER: Final[Any] = (moderngl.SRC_ALPHA, moderngl.ONE_MINUS_SRC_ALPHA, moderngl.ZERO, moderngl.ONE)
 _ROW: Final = 8  # floats a vertex: place, normal, openness to ambient light, inside of the face's outline
 
 
@@ -47,11 +50,11 @@ class Camera:
     to_eye: Floats
     fov: float
 
-    def projection(self) -> Floats:
-        """OpenGL's perspective matrix (4, 4) for a square picture."""
+    def projection(self, aspect: float = 1.0) -> Floats:
+        """OpenGL's perspective matrix (4, 4) for a picture `aspect` times as wide as high."""
         near, far, focal = 1.0, 200.0, 1 / np.tan(np.radians(self.fov) / 2)
         matrix = np.zeros((4, 4), np.float32)
-        matrix[0, 0] = matrix[1, 1] = focal
+        matrix[0, 0], matrix[1, 1] = focal / aspect, focal
         matrix[2, 2], matrix[2, 3] = (
             (far + near) / (near - far),
             2 * far * near / (near - far),
@@ -59,11 +62,14 @@ class Camera:
         matrix[3, 2] = -1
         return matrix
 
-    def project(self, places: Floats, size: int) -> Floats:
-        """Head units (n, 3) to pixels (n, 2) of a square picture."""
-        homogeneous = np.c_[places, np.ones(len(places), np.float32)] @ self.to_eye.T @ self.projection().T
+    def project(self, places: Floats, width: int, height: int) -> Floats:
+        """Head units (n, 3) to pixels (n, 2)."""
+        homogeneous = (
+            np.c_[places, np.ones(len(places), np.float32)] @ self.to_eye.T @ self.projection(width / height).T
+        )
         flat = homogeneous[:, :2] / homogeneous[:, 3:]
-        return (np.c_[flat[:, 0] * 0.5 + 0.5, 0.5 - flat[:, 1] * 0.5] * size - 0.5).astype(np.float32)
+        unit = np.c_[flat[:, 0] * 0.5 + 0.5, 0.5 - flat[:, 1] * 0.5]
+        return np.asarray(unit * np.array([width, height]) - 0.5, np.float32)
 
 
 class Mesh:
@@ -131,15 +137,15 @@ class Surroundings:
 
 
 class Renderer:
-    """One off-screen picture of size x size, drawn at `supersample` times that. Not to be shared between threads."""
+    """One off-screen picture of width x height, drawn at `supersample` times that. Not to be shared between threads."""
 
-    def __init__(self, size: int, supersample: int = 1, shadow: int = 1024) -> None:
-        self.size, self._drawn = size, size * supersample
-        self.context = context = moderngl.create_context(standalone=True, backend="egl")
+    def __init__(self, width: int, height: int, supersample: float = 1, shadow: int = 1024) -> None:
+        self.width, self.height = width, height
+        self._drawn = extent = (round(width * supersample), round(height * supersample))
+        self.context = context = moderngl.create_context(standalone=True, **_HEADLESS)
         self.head = context.program(vertex_shader=shaders.HEAD_VERTEX, fragment_shader=shaders.HEAD_FRAGMENT)
         self.shadow = context.program(vertex_shader=shaders.SHADOW_VERTEX, fragment_shader=shaders.SHADOW_FRAGMENT)
         back = context.program(vertex_shader=shaders.BACK_VERTEX, fragment_shader=shaders.BACK_FRAGMENT)
-        extent = (self._drawn, self._drawn)
         self._colour, self._cover = (
             context.texture(extent, 4, dtype="f2"),
             context.texture(extent, 4),
@@ -166,7 +172,7 @@ class Renderer:
     def draw(
         self, parts: Sequence[Part], camera: Camera, light: Light, around: Surroundings
     ) -> tuple[Floats, NDArray[np.uint8]]:
-        """The picture (size, size, 4): linear RGB and the visible face's mask 0..1; and (size, size) uint8 cover
+        """The picture (height, width, 4): linear RGB and the visible face's mask 0..1; and (height, width) uint8 cover
         by hair and things in front, 0..255."""
         context = self.context
         middle = camera.to_eye[:3, :3] @ np.array(around.skull, np.float32) + camera.to_eye[:3, 3]
@@ -182,12 +188,7 @@ class Renderer:
         self._draw_parts((p for p in parts if p.material in solid), 0, 2)
         self._draw_parts((p for p in parts if p.material == Material.HAIR), 0.5, 2)
         context.enable_only(moderngl.DEPTH_TEST | moderngl.BLEND)
-        context.blend_func = (
-            moderngl.SRC_ALPHA,
-            moderngl.ONE_MINUS_SRC_ALPHA,
-            moderngl.ZERO,
-            moderngl.ONE,
-        )
+        context.blend_func = _OVER
         self._target.depth_mask = False
         self._draw_parts((p for p in parts if p.material == Material.SHEET), 0.01, 2)
         self._draw_parts((p for p in parts if p.material == Material.HAIR), 0.01, 0.5)
@@ -195,13 +196,15 @@ class Renderer:
         return self._read()
 
     def _read(self) -> tuple[Floats, NDArray[np.uint8]]:
-        side = self._drawn
-        raw = np.frombuffer(self._target.read(components=4, dtype="f2"), np.float16).reshape(side, side, 4)
+        wide, high = self._drawn
+        raw = np.frombuffer(self._target.read(components=4, dtype="f2"), np.float16).reshape(high, wide, 4)
         picture = np.nan_to_num(raw[::-1].astype(np.float32))
-        covered = np.frombuffer(self._target.read(components=1, attachment=1), np.uint8).reshape(side, side)[::-1]
-        if side != self.size:
-            picture = cv2.resize(picture, (self.size, self.size), interpolation=cv2.INTER_AREA)
-            covered = cv2.resize(covered, (self.size, self.size), interpolation=cv2.INTER_AREA)
+        covered = np.frombuffer(self._target.read(components=1, attachment=1, alignment=1), np.uint8)
+        covered = covered.reshape(high, wide)[::-1]
+        to = (self.width, self.height)
+        if to != self._drawn:
+            picture = np.asarray(cv2.resize(picture, to, interpolation=cv2.INTER_AREA), np.float32)
+            covered = np.asarray(cv2.resize(covered, to, interpolation=cv2.INTER_AREA), np.uint8)
         return picture, np.ascontiguousarray(covered)
 
     def _draw_background(self, picture: NDArray[np.uint8]) -> None:
@@ -226,7 +229,7 @@ class Renderer:
         program["picture"], program["shadows"] = 0, 1
         for name, matrix in (
             ("to_eye", camera.to_eye),
-            ("project", camera.projection()),
+            ("project", camera.projection(self.width / self.height)),
             ("to_shadow", to_shadow),
         ):
             program[name].write(_bytes(matrix))
@@ -323,4 +326,4 @@ def tone_map(linear: Floats, exposure: float = 1.0) -> NDArray[np.uint8]:
     """Linear RGB (h, w, 3) to 8 bit with a soft shoulder and a gamma of 2.2."""
     light = np.maximum(linear * exposure, 0)
     light = light * (1 + light / 6.0) / (1 + light) * 1.12
-    return (np.clip(light, 0, 1) ** (1 / 2.2) * 255 + 0.5).astype(np.uint8)
+    return np.asarray(np.clip(light, 0, 1) ** (1 / 2.2) * 255 + 0.5, np.uint8)

@@ -243,7 +243,8 @@ class _Painter:
                 start, end = (int(a[0]), int(a[1])), (int(b[0]), int(b[1]))
                 cv2.line(hairs, start, end, float(tone), 1, cv2.LINE_AA, 3)
         soft = 0.75 * self._blur(hairs, 1.1 * k) + 0.55 * self._blur(hairs, 6 * k)
-        amount = (np.clip(soft, 0, 1) * 0.92 * min(1.0, 0.3 + 0.7 * look.brow_density))[..., None]
+        cover = np.clip(soft, 0, 1) * 0.92 * min(1.0, 0.3 + 0.7 * look.brow_density)
+        amount = cover.astype(np.float32)[..., None]
         self.a = self.a * (1 - amount) + np.array(look.brow, np.float32) * amount
 
     def paint(self) -> None:
