@@ -1,0 +1,133 @@
+"""Nothing reaches a sink unmarked."""
+
+import inspect
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import pytest
+
+from realtime.egress import gate as gate_module
+from realtime.egress.gate import NOTICE, Gate
+from realtime.egress.label import Label
+from realtime.errors import SinkError
+from realtime.face.geometry import Image
+from realtime.frame import Frame
+from tests.realtime.egress.test_label import words_in
+from tests.realtime.swap.helpers import frame_of, scene
+
+
+class Kept:
+    """A sink that keeps what it is given."""
+
+    def __init__(self, fails_to_open: bool = False) -> None:
+        self.frames: list[Frame] = []
+        self.open = False
+        self._fails = fails_to_open
+
+    async def write(self, frame: Frame) -> None:
+        self.frames.append(frame)
+
+    async def __aenter__(self) -> Self:
+        if self._fails:
+            raise SinkError("no room on the disk")
+        self.open = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        self.open = False
+
+
+class Described(Kept):
+    """A sink whose container has room for a description."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.metadata: dict[str, str] = {}
+
+    def describe(self, metadata: Mapping[str, str]) -> None:
+        self.metadata.update(metadata)
+
+
+async def test_the_sinks_frame_carries_the_label() -> None:
+    sink = Kept()
+    frame = frame_of(scene(640, 360), 5)
+    async with Gate(sink) as gate:
+        await gate.write(frame)
+    (seen,) = sink.frames
+    assert words_in(seen.image) > 0.9
+    assert (seen.index, seen.captured_at) == (5, 1.0)
+    assert np.array_equal(frame.image, scene(640, 360))
+
+
+async def test_every_one_of_several_sinks_gets_the_marked_frame() -> None:
+    sinks = [Kept(), Kept()]
+    async with Gate(sinks) as gate:
+        assert all(sink.open for sink in sinks)
+        await gate.write(frame_of(scene()))
+    assert not any(sink.open for sink in sinks)
+    assert all(words_in(sink.frames[0].image) > 0.9 for sink in sinks)
+
+
+async def test_when_labelling_fails_the_frame_does_not_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Label, image: Image) -> Image:
+        raise RuntimeError("no font")
+
+    monkeypatch.setattr(Label, "__call__", broken)
+    sink = Kept()
+    async with Gate(sink) as gate:
+        with pytest.raises(RuntimeError, match="no font"):
+            await gate.write(frame_of(scene()))
+    assert sink.frames == []
+
+
+async def test_a_frame_too_small_for_the_label_does_not_leave() -> None:
+    sink = Kept()
+    async with Gate(sink) as gate:
+        with pytest.raises(SinkError, match="too small"):
+            await gate.write(frame_of(np.zeros((10, 10, 3), np.uint8)))
+    assert sink.frames == []
+
+
+async def test_when_a_further_mark_fails_the_frame_does_not_leave() -> None:
+    def broken(image: Image) -> Image:
+        raise SinkError("no watermark")
+
+    sink = Kept()
+    async with Gate(sink, [broken]) as gate:
+        with pytest.raises(SinkError, match="no watermark"):
+            await gate.write(frame_of(scene()))
+    assert sink.frames == []
+
+
+async def test_a_further_mark_comes_on_top_of_the_label() -> None:
+    def inverted(image: Image) -> Image:
+        return (255 - image).astype(np.uint8)
+
+    sink = Kept()
+    async with Gate(sink, [inverted]) as gate:
+        await gate.write(frame_of(scene()))
+    assert words_in((255 - sink.frames[0].image).astype(np.uint8)) > 0.9
+
+
+async def test_a_container_is_told_what_it_holds() -> None:
+    sink = Described()
+    Gate([Kept(), sink])
+    assert sink.metadata == {"comment": NOTICE}
+
+
+async def test_when_the_second_sink_does_not_open_the_first_is_closed_again() -> None:
+    first, second = Kept(), Kept(fails_to_open=True)
+    with pytest.raises(SinkError, match="no room on the disk"):
+        async with Gate([first, second]):
+            pass
+    assert not first.open
+
+
+def test_no_setting_takes_the_label_away() -> None:
+    assert list(inspect.signature(Gate).parameters) == ["sinks", "marks"]
+    assert "Label()" in inspect.getsource(gate_module.Gate.__init__)
+    assert list(inspect.signature(Label).parameters) == []

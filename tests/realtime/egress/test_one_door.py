@@ -1,0 +1,58 @@
+"""The gate is the only way out: in the source, nobody else writes to a sink."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import realtime
+
+ROOT = Path(realtime.__file__).parent
+# Who may call a sink's write: the gate, and the flow that is handed a gate.
+DOORS = ("egress", "flow")
+
+
+def writes(source: str) -> list[int]:
+    """The lines on which a sink is written to: an awaited .write(), or .write() of something called a sink."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        call = node.value if isinstance(node, ast.Await) else node
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "write":
+            receiver = ast.unparse(call.func.value).lower()
+            if isinstance(node, ast.Await) or "sink" in receiver:
+                found.append(call.lineno)
+    return sorted(set(found))
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("async def f(s):\n    await s.write(frame)", [2]),
+        ("async def f(self):\n    await asyncio.wait_for(self._sinks[0].write(frame), 1)", [2]),
+        ("def f(sink):\n    return sink.write(frame)", [2]),
+        ("def f(file):\n    file.write('text')", []),
+    ],
+)
+def test_the_search_finds_writes(source: str, expected: list[int]) -> None:
+    assert writes(source) == expected
+
+
+def test_only_the_gate_and_the_flow_write_to_sinks() -> None:
+    files = [path for path in ROOT.rglob("*.py") if path.relative_to(ROOT).parts[0] not in DOORS]
+    assert files
+    found = {str(path.relative_to(ROOT)): writes(path.read_text()) for path in files}
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+def test_whoever_builds_a_pipeline_builds_a_gate() -> None:
+    for path in ROOT.rglob("*.py"):
+        if path.relative_to(ROOT).parts[0] in DOORS:
+            continue
+        called = {
+            ast.unparse(node.func).split(".")[-1]
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call)
+        }
+        assert "Pipeline" not in called or "Gate" in called, (
+            f"{path.relative_to(ROOT)} builds a pipeline without a gate"
+        )
