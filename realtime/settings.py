@@ -1,0 +1,123 @@
+"""What a run is asked to do: defaults, filled from a TOML file, overridden by flags."""
+
+import difflib
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Final, get_type_hints
+
+from realtime.errors import SettingsError
+from realtime.sources.limits import check_asked
+from realtime.swap.fallback import Fallback
+from realtime.swap.session import SessionSettings
+
+LONGEST: Final = 7 * 24 * 3600.0  # seconds of one run
+FACES: Final = range(1, 17)
+
+# How a value is called in messages, by the type that the field declares.
+_WORDS: Final = (
+    (bool, "true or false"),
+    (int, "a whole number"),
+    (float, "a number"),
+    (str, "a text in quotes"),
+    (tuple[str, ...], "a text, or a list of texts"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that `liveswap run` can be told; a key of the TOML file has the name of the flag.
+
+    Building one that is absurd or contradictory raises SettingsError.
+    """
+
+    source: str = "0"  # a camera by number or path, a video, a picture, or a folder of pictures
+    sink: tuple[str, ...] = ()  # virtualcam, null, or a file; empty: what fits the source
+    identity: str = "aster"  # a name on the shelf, or an .onnx file
+    models: str = ""  # the folder of models; empty: the embedded ones
+    live: bool = False  # play a file at its own speed and drop what is late, as a camera would
+    duration: float | None = None  # seconds; None: to the end of the source
+    width: int | None = None  # pixels asked of a camera; a file's pictures are fitted into that size
+    height: int | None = None
+    fps: float | None = None  # frames in a second asked of a camera, or the rate of pictures
+    no_face: str = "pass"  # what is shown without a face: pass, hold, blank or blur
+    on_error: str = "blur"  # what is shown when a model fails on a frame: raise, hold, blank, blur or pass
+    faces: int = 4  # at most so many are swapped
+    detector: str = "centerface"  # or insightface:PACK
+    provider: str = "auto"  # where models run: auto, cpu, cuda, ...
+    precision: str = "auto"  # auto, or fp32 for the CPU's very numbers
+    threads: int = 2  # of each model on the CPU
+    preview: bool = False  # a window beside the sinks
+    report: str = ""  # a JSON file for the numbers of the run
+
+    def __post_init__(self) -> None:
+        check_asked(self.width, self.height, self.fps)
+        _within("duration", self.duration, 0.01, LONGEST, "seconds")
+        _within("faces", self.faces, FACES[0], FACES[-1], "faces")
+        for name in ("source", "identity"):
+            if not getattr(self, name).strip():
+                raise SettingsError(f"{name} is empty")
+        self.session, self.fallback  # noqa: B018  (both check their own values)
+
+    @property
+    def session(self) -> SessionSettings:
+        """How models are run. Raises SettingsError."""
+        return SessionSettings(provider=self.provider, threads=self.threads, precision=self.precision)
+
+    @property
+    def fallback(self) -> Fallback:
+        """What is shown when there is no swapped face. Raises SettingsError."""
+        return Fallback(no_face=self.no_face, on_error=self.on_error)
+
+
+def load(config: Path | None, flags: Mapping[str, object]) -> Settings:
+    """The defaults, overridden by the TOML file, overridden by each flag that is not None.
+
+    Raises SettingsError, which names the file, the key and the nearest key there is.
+    """
+    values = {} if config is None else _from_file(config)
+    values.update({name: value for name, value in flags.items() if value is not None})
+    return replace(Settings(), **values)
+
+
+def _from_file(config: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(config.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"the configuration {config} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the configuration {config} is no TOML: {error}") from error
+    return {name: _checked(name, value, config) for name, value in table.items()}
+
+
+def _checked(name: str, value: object, config: Path) -> object:
+    """The value as the field of that name takes it. Raises SettingsError."""
+    known = [field.name for field in fields(Settings)]
+    if name not in known:
+        near = difflib.get_close_matches(name.replace("-", "_"), known, 1, 0.0)[0]
+        raise SettingsError(f"the key {name!r} in {config} is unknown, the nearest one there is is {near!r}")
+    wanted = get_type_hints(Settings)[name]
+    for kind, words in _WORDS:
+        if wanted in (kind, kind | None):
+            fitting = _as(kind, value)
+            if fitting is None:
+                raise SettingsError(f"{name} in {config} is {value!r}, wanted {words}")
+            return fitting
+    raise AssertionError(f"no words for {wanted}")
+
+
+def _as(kind: Any, value: object) -> object | None:
+    """The value as the kind, or None where it is of another; TOML's 30 is a number for a field in seconds."""
+    if kind == tuple[str, ...]:
+        items = [value] if isinstance(value, str) else value
+        return tuple(items) if isinstance(items, list) and all(isinstance(item, str) for item in items) else None
+    if kind is float:
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return value if type(value) is kind else None
+
+
+def _within(name: str, value: float | None, least: float, most: float, unit: str) -> None:
+    if value is not None and not (math.isfinite(value) and least <= value <= most):
+        raise SettingsError(f"{name} is {value:g}, wanted {least:g} to {most:g} {unit}")

@@ -1,0 +1,101 @@
+"""Settings: defaults, a TOML file, flags, and what is refused."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from realtime.errors import SettingsError
+from realtime.settings import Settings, load
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "live.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_defaults_are_sound() -> None:
+    assert load(None, {}) == Settings()
+    assert Settings().fallback.no_face == "pass"
+    assert Settings().session.provider == "auto"
+
+
+def test_a_file_fills_and_a_flag_overrides(tmp_path: Path) -> None:
+    config = written(tmp_path, 'source = "clip.mp4"\nidentity = "cedar"\nduration = 3\nlive = true\nthreads = 1')
+    settings = load(config, {"identity": "aster", "duration": None})
+    assert (settings.source, settings.identity, settings.live) == ("clip.mp4", "aster", True)
+    assert settings.duration == 3.0
+    assert settings.session.threads == 1
+
+
+def test_one_sink_or_several_may_be_written_down(tmp_path: Path) -> None:
+    assert load(written(tmp_path, 'sink = "null"'), {}).sink == ("null",)
+    assert load(written(tmp_path, 'sink = ["virtualcam", "out.mp4"]'), {}).sink == ("virtualcam", "out.mp4")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("identety = 'aster'", ("'identety'", "live.toml", "'identity'")),
+        ("no-faces = 'hold'", ("'no-faces'", "'no_face'")),
+        ("threads = 'two'", ("threads in", "'two'", "whole number")),
+        ("threads = true", ("threads", "whole number")),
+        ("live = 1", ("live", "true or false")),
+        ("fps = '30'", ("fps", "a number")),
+        ("sink = [1]", ("sink", "list of texts")),
+        ("source = 0", ("source", "text in quotes")),
+        ("[source]\nname = 'x'", ("source", "text in quotes")),
+        ("source = ", ("live.toml", "no TOML")),
+    ],
+)
+def test_a_file_that_says_nonsense_is_told_so(tmp_path: Path, text: str, said: tuple[str, ...]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(written(tmp_path, text), {})
+    assert all(word in str(caught.value) for word in said), str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"absent\.toml cannot be read: No such file"):
+        load(tmp_path / "absent.toml", {})
+
+
+def test_a_file_of_bytes_is_no_toml(tmp_path: Path) -> None:
+    config = tmp_path / "picture.toml"
+    config.write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(SettingsError, match="no TOML"):
+        load(config, {})
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"width": 0}, "width 0"),
+        ({"height": 100_000}, "height 100000"),
+        ({"fps": -1.0}, "-1 frames a second"),
+        ({"fps": float("nan")}, "frames a second"),
+        ({"duration": 0.0}, "duration is 0"),
+        ({"duration": float("inf")}, "duration is inf"),
+        ({"faces": 0}, "faces is 0"),
+        ({"threads": 0}, "0 threads"),
+        ({"provider": "abacus"}, "abacus"),
+        ({"precision": "fp8"}, "fp8"),
+        ({"no_face": "show"}, "no_face is 'show'"),
+        ({"on_error": "show"}, "on_error is 'show'"),
+        ({"source": " "}, "source is empty"),
+        ({"identity": ""}, "identity is empty"),
+    ],
+)
+def test_absurd_values_are_refused_in_one_sentence(flags: dict[str, object], said: str) -> None:
+    with pytest.raises(SettingsError, match=said) as caught:
+        load(None, flags)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_setting_can_be_written_down(tmp_path: Path) -> None:
+    """A field whose type the reader has no words for would be a hole."""
+    values = {"bool": "true", "int": "2", "float": "2.5", "str": "'auto'", "tuple": "['null']"}
+    choices = {"no_face": "'hold'", "on_error": "'hold'", "width": "640", "height": "360"}
+    for field in fields(Settings):
+        kind = str(field.type).replace("<class '", "").partition("'")[0].partition(" ")[0].partition("[")[0]
+        load(written(tmp_path, f"{field.name} = {choices.get(field.name, values[kind])}"), {})
