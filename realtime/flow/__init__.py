@@ -1,0 +1,1 @@
+"""How frames move; knows nothing of faces."""
