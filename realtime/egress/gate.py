@@ -1,7 +1,6 @@
-"""The only door out: every frame is marked here on its way to its sinks, or it does not leave."""
+"""The only door out: every frame is marked here on its way to its sink, or it does not leave."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from types import TracebackType
 from typing import Final, Protocol, Self, runtime_checkable
@@ -29,37 +28,30 @@ class Mark(Protocol):
 
 
 class Gate:
-    """A sink around the real sinks: labels each frame, then writes it to all of them, one after the other.
+    """A sink around the real one: labels each frame, then hands it on.
 
     What a mark raises leaves write(), and the frame goes nowhere. More marks may be added after the label; none of
     them, and no setting, takes the label away.
     """
 
-    def __init__(self, sinks: Sink | Sequence[Sink], marks: Sequence[Mark] = ()) -> None:
-        self._sinks = tuple(sinks) if isinstance(sinks, Sequence) else (sinks,)
+    def __init__(self, sink: Sink, marks: Sequence[Mark] = ()) -> None:
+        self._sink = sink
         self._marks: tuple[Mark, ...] = (Label(), *marks)
-        self._open = AsyncExitStack()
-        for sink in self._sinks:
-            if isinstance(sink, Describable):
-                sink.describe({"comment": NOTICE})
+        if isinstance(sink, Describable):
+            sink.describe({"comment": NOTICE})
 
     async def write(self, frame: Frame) -> None:
         """Marks the frame and hands it on. Raises SinkError."""
-        marked = replace(frame, image=self._marked(frame.image))
-        for sink in self._sinks:
-            await sink.write(marked)
+        await self._sink.write(replace(frame, image=self._marked(frame.image)))
 
     async def __aenter__(self) -> Self:
-        async with AsyncExitStack() as opening:
-            for sink in self._sinks:
-                await opening.enter_async_context(sink)
-            self._open = opening.pop_all()
+        await self._sink.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> bool | None:
-        return await self._open.__aexit__(kind, error, trace)
+        return await self._sink.__aexit__(kind, error, trace)
 
     def _marked(self, image: Image) -> Image:
         for mark in self._marks:

@@ -14,6 +14,7 @@ from realtime.egress.label import Label
 from realtime.errors import SinkError
 from realtime.face.geometry import Image
 from realtime.frame import Frame
+from realtime.sinks.fan_out import FanOut
 from tests.realtime.egress.test_label import words_in
 from tests.realtime.swap.helpers import frame_of, scene
 
@@ -63,9 +64,9 @@ async def test_the_sinks_frame_carries_the_label() -> None:
     assert np.array_equal(frame.image, scene(640, 360))
 
 
-async def test_every_one_of_several_sinks_gets_the_marked_frame() -> None:
+async def test_several_sinks_get_the_marked_frame() -> None:
     sinks = [Kept(), Kept()]
-    async with Gate(sinks) as gate:
+    async with Gate(FanOut(sinks, live=False)) as gate:
         assert all(sink.open for sink in sinks)
         await gate.write(frame_of(scene()))
     assert not any(sink.open for sink in sinks)
@@ -115,19 +116,25 @@ async def test_a_further_mark_comes_on_top_of_the_label() -> None:
 
 async def test_a_container_is_told_what_it_holds() -> None:
     sink = Described()
-    Gate([Kept(), sink])
+    Gate(sink)
     assert sink.metadata == {"comment": NOTICE}
 
 
-async def test_when_the_second_sink_does_not_open_the_first_is_closed_again() -> None:
-    first, second = Kept(), Kept(fails_to_open=True)
+async def test_a_sink_that_does_not_open_says_so_through_the_gate() -> None:
     with pytest.raises(SinkError, match="no room on the disk"):
-        async with Gate([first, second]):
+        async with Gate(Kept(fails_to_open=True)):
             pass
-    assert not first.open
+
+
+async def test_the_sink_is_closed_when_the_run_fails() -> None:
+    sink = Kept()
+    with pytest.raises(RuntimeError, match="run"):
+        async with Gate(sink):
+            raise RuntimeError("the run failed")
+    assert not sink.open
 
 
 def test_no_setting_takes_the_label_away() -> None:
-    assert list(inspect.signature(Gate).parameters) == ["sinks", "marks"]
+    assert list(inspect.signature(Gate).parameters) == ["sink", "marks"]
     assert "Label()" in inspect.getsource(gate_module.Gate.__init__)
     assert list(inspect.signature(Label).parameters) == []

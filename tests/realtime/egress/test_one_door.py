@@ -8,8 +8,9 @@ import pytest
 import realtime
 
 ROOT = Path(realtime.__file__).parent
-# Who may call a sink's write: the gate, and the flow that is handed a gate.
+# Who may call a sink's write: the gate, the flow that is handed a gate, and a sink that a gate hands to several.
 DOORS = ("egress", "flow")
+BEHIND_THE_GATE = ("sinks/fan_out.py",)
 
 
 def writes(source: str) -> list[int]:
@@ -40,8 +41,8 @@ def test_the_search_finds_writes(source: str, expected: list[int]) -> None:
 def test_only_the_gate_and_the_flow_write_to_sinks() -> None:
     files = [path for path in ROOT.rglob("*.py") if path.relative_to(ROOT).parts[0] not in DOORS]
     assert files
-    found = {str(path.relative_to(ROOT)): writes(path.read_text()) for path in files}
-    assert {name: lines for name, lines in found.items() if lines} == {}
+    found = {path.relative_to(ROOT).as_posix(): writes(path.read_text()) for path in files}
+    assert {name: lines for name, lines in found.items() if lines and name not in BEHIND_THE_GATE} == {}
 
 
 def test_whoever_builds_a_pipeline_builds_a_gate() -> None:

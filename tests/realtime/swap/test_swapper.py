@@ -2,17 +2,19 @@
 
 import logging
 from collections import Counter
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from realtime.errors import ModelError, UnknownIdentity
-from realtime.face.geometry import align, template, to_pixels, transform
+from realtime.face.face import Face
+from realtime.face.geometry import Image, align, template, to_pixels, transform
 from realtime.flow.meters import Meters
+from realtime.frame import Frame
 from realtime.swap.compose import Composer
 from realtime.swap.fallback import Fallback
-from realtime.swap.identity import Shelf
+from realtime.swap.identity import Codes, Encoder, Shelf
 from realtime.swap.session import SessionSettings
 from realtime.swap.swapper import Swapper, crop_of
 from tests.models import write_shelf
@@ -37,7 +39,7 @@ def test_a_face_is_redrawn_as_the_identity_in_the_decoders_crop(shelf: Shelf) ->
 
 def test_the_encoder_sees_the_aligned_face(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     face, image = face_at(150, 110, 100, degrees=20), scene()
-    seen: list[np.ndarray] = []
+    seen: list[Image] = []
     real = shelf.encoder
     monkeypatch.setattr(shelf, "encoder", _Watching(real, seen))
     Swapper(PlacedFaces([face]), shelf, "aster")(frame_of(image))
@@ -46,7 +48,7 @@ def test_the_encoder_sees_the_aligned_face(shelf: Shelf, monkeypatch: pytest.Mon
 
 def test_two_faces_in_view_are_two_identities_in_one_batch(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     faces = [face_at(80, 120, 90, track=1), face_at(240, 120, 90, track=2), face_at(160, 60, 60, track=3)]
-    batches: list[np.ndarray] = []
+    batches: list[Image] = []
     monkeypatch.setattr(shelf, "encoder", _Watching(shelf.encoder, batches))
     swapper = Swapper(PlacedFaces(faces), shelf, "aster")
     swapper.assign(2, "cedar")
@@ -80,8 +82,9 @@ def test_a_switch_to_nobody_keeps_the_old_identity(shelf: Shelf) -> None:
 
 def test_a_frame_sees_one_cast_from_beginning_to_end(shelf: Shelf) -> None:
     """The finder switches the identity while a frame is under way: that frame still shows the old one."""
-    finder = PlacedFaces([face_at(80, 120, 90, track=1), face_at(240, 120, 90, track=2)])
-    swapper = Swapper(_Switching(finder, lambda: setattr(swapper, "identity", "cedar")), shelf, "aster")
+    finder = _Switching([face_at(80, 120, 90, track=1), face_at(240, 120, 90, track=2)])
+    swapper = Swapper(finder, shelf, "aster")
+    finder.swapper = swapper
     assert [face.identity for face in swapper(frame_of(scene())).faces] == ["aster", "aster"]
     assert [face.identity for face in swapper(frame_of(scene())).faces] == ["cedar", "cedar"]
 
@@ -136,37 +139,33 @@ def test_other_errors_are_nobodys_to_cover(shelf: Shelf) -> None:
 
 
 class _Watching:
-    """The encoder, and a list of the crops it was given."""
+    """The encoder, and a list of the crops it was given in its one batch."""
 
-    def __init__(self, encoder: object, seen: list[np.ndarray]) -> None:
+    def __init__(self, encoder: Encoder, seen: list[Image]) -> None:
+        self.contract = encoder.contract
         self._encoder, self._seen = encoder, seen
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._encoder, name)
-
-    def __call__(self, crops: list[np.ndarray]) -> object:
+    def __call__(self, crops: Sequence[Image]) -> Codes:
         assert not self._seen, "a second batch"
         self._seen.extend(crops)
-        return self._encoder(crops)  # type: ignore[operator]
+        return self._encoder(crops)
 
 
 class _Failing(_Watching):
     """An encoder whose device has run out of memory."""
 
-    def __init__(self, encoder: object) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         super().__init__(encoder, [])
 
-    def __call__(self, crops: list[np.ndarray]) -> object:
+    def __call__(self, crops: Sequence[Image]) -> Codes:
         raise ModelError("the encoder model failed: out of memory")
 
 
 class _Switching(PlacedFaces):
     """A finder during whose work somebody switches the identity."""
 
-    def __init__(self, finder: PlacedFaces, switch: object) -> None:
-        super().__init__(finder.faces)
-        self._switch = switch
+    swapper: Swapper
 
-    def __call__(self, frame: object) -> tuple:  # type: ignore[type-arg, override]
-        self._switch()  # type: ignore[operator]
-        return self.faces
+    def __call__(self, frame: Frame) -> tuple[Face, ...]:
+        self.swapper.identity = "cedar"
+        return super().__call__(frame)
