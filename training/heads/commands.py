@@ -28,6 +28,8 @@ def heads(
     count: Annotated[int, typer.Option(min=1, help="Pairs of each identity to render.")] = 10_000,
     size: Annotated[int, typer.Option(help="Side of the template crop in pixels; stored a quarter larger.")] = 160,
     held_out: Annotated[int, typer.Option(min=0, help="Further pairs of people kept for testing.")] = 384,
+    frames: Annotated[int, typer.Option(min=1, help="Pictures of each random person.")] = 12,
+    people: Annotated[int, typer.Option(min=1, help="Random people in each shard.")] = 16,
     seed: int = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
 ) -> None:
@@ -36,13 +38,13 @@ def heads(
         return
     if assets is None or out is None:
         raise typer.BadParameter("rendering needs --assets DIR and --out DIR")
-    settings = PairSettings(size=size, seed=seed)
+    settings = PairSettings(size=size, frames=frames, people=people, seed=seed)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
         task = progress.add_task("pairs", total=count + held_out)
         for done in write_pairs(assets, out, count, held_out, settings, workers):
             progress.update(task, completed=done, total=max(done, count + held_out))
-    first = sorted(out.glob("test-*") or out.glob("shard-*"))[0]
+    first = sorted([*out.glob("test-*"), *out.glob("shard-*")])[-1]
     arrays = {path.stem: np.load(path, mmap_mode="r") for path in first.glob("*.npy")}
     cv2.imwrite(str(out / "overview.jpg"), overview(arrays, settings.identities))
     typer.echo(f"{out}: look at {out / 'overview.jpg'}")

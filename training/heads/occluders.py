@@ -1,5 +1,6 @@
 """Things between a face and the camera: glasses, hands, microphones, cups and phones, as simple meshes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,9 @@ class Shape:
     def moved(self, turn: Floats, shift: Floats) -> "Shape":
         """The same, turned by (3, 3) and then shifted by (3,)."""
         return Shape(self.places @ turn.T + shift, self.normals @ turn.T, self.triangles)
+
+
+Maker = Callable[[np.random.Generator], Shape]
 
 
 def join(shapes: list[Shape]) -> Shape:

@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
+from realtime.errors import LiveswapError
 from training.heads import skin as paint
 from training.heads.assets import Assets, Hair
 from training.heads.renderer import Floats, Material, Mesh, Part, Renderer
@@ -241,6 +242,8 @@ class Person:
         self.middle = _between_eyes(assets, rest)
         self.rest = _sink_eyes(assets, rest, look.eye_depth)
         self._textures = self._paint(rng)
+        if look.hair and look.hair not in assets.hair:
+            raise LiveswapError(f"the assets hold no hair '{look.hair}', only {', '.join(assets.hair) or 'none'}")
         self._hair = self._fit_hair(assets.hair[look.hair]) if look.hair else None
         self.light: tuple[dict[str, Floats], dict[str, Floats]] | None = None
 
