@@ -11,15 +11,14 @@ from typing import Any, Final
 
 import cv2
 
+from realtime.sinks.virtual_camera import PACKAGE, driver_advice
+
 SYSFS: Final = Path("/sys/class/video4linux")
 _QUERYCAP: Final = 0x80685600  # VIDIOC_QUERYCAP
 _CAPABILITY: Final = struct.Struct("=16s32s32s3I12x")  # driver, card, bus, version, of the card, of the node
 _CAPTURE: Final = 0x00000001 | 0x00001000  # one plane, several planes
 _OUTPUT: Final = 0x00000002 | 0x00002000
 _PROBED: Final = 6  # camera numbers that are tried where the system has no list
-
-LINUX_DRIVER: Final = "v4l2loopback (Debian and Ubuntu: apt install v4l2loopback-dkms, then modprobe v4l2loopback)"
-OTHER_DRIVER: Final = "OBS Studio with its virtual camera"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +99,12 @@ def _abilities(path: Path) -> int | None:
 def _virtual_camera(node: Node | None) -> VirtualCamera:
     """node is the Linux device that takes pictures, if there is one."""
     if importlib.util.find_spec("pyvirtualcam") is None:
-        return VirtualCamera(False, "pyvirtualcam is not installed: pip install 'liveswap[virtualcam]'")
-    if platform.system() == "Linux":
-        return (
-            VirtualCamera(True, f"{node.path} ({node.name})") if node else VirtualCamera(False, _missing(LINUX_DRIVER))
-        )
-    return VirtualCamera(True, f"through {OTHER_DRIVER}, where it is installed")
-
-
-def _missing(driver: str) -> str:
-    return f"there is no device to write to: install {driver}"
+        return VirtualCamera(False, PACKAGE)
+    if platform.system() != "Linux":
+        return VirtualCamera(True, "through OBS, where it is installed")
+    if node is None:
+        return VirtualCamera(False, driver_advice("linux"))
+    return VirtualCamera(True, f"{node.path} ({node.name})")
 
 
 def _probed() -> Iterator[Camera]:

@@ -43,18 +43,6 @@ def versions() -> dict[str, str]:
     return found
 
 
-def require_writable(path: Path) -> None:
-    """Raises SinkError where a file at path could not be written; the folder is made when it is missing."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab"):
-            pass
-        if path.stat().st_size == 0:
-            path.unlink()
-    except OSError as error:
-        raise SinkError(f"{path} cannot be written: {error.strerror}") from error
-
-
 def write(path: Path, numbers: Mapping[str, Any]) -> None:
     """The numbers as a JSON file. Raises SinkError."""
     try:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, Final, get_type_hints
 
 from realtime.errors import SettingsError
+from realtime.face.track import TrackingSettings
 from realtime.sources.limits import check_asked
 from realtime.swap.fallback import Fallback
+from realtime.swap.identity import MODELS
 from realtime.swap.session import SessionSettings
 
 LONGEST: Final = 7 * 24 * 3600.0  # seconds of one run
-FACES: Final = range(1, 17)
 
 # How a value is called in messages, by the type that the field declares.
 _WORDS: Final = (
@@ -44,7 +45,7 @@ class Settings:
     fps: float | None = None  # frames in a second asked of a camera, or the rate of pictures
     no_face: str = "pass"  # what is shown without a face: pass, hold, blank or blur
     on_error: str = "blur"  # what is shown when a model fails on a frame: raise, hold, blank, blur or pass
-    faces: int = 4  # at most so many are swapped
+    faces: int = 1  # at most so many are swapped, the largest first
     detector: str = "centerface"  # or insightface:PACK
     provider: str = "auto"  # where models run: auto, cpu, cuda, ...
     precision: str = "auto"  # auto, or fp32 for the CPU's very numbers
@@ -55,16 +56,25 @@ class Settings:
     def __post_init__(self) -> None:
         check_asked(self.width, self.height, self.fps)
         _within("duration", self.duration, 0.01, LONGEST, "seconds")
-        _within("faces", self.faces, FACES[0], FACES[-1], "faces")
         for name in ("source", "identity"):
             if not getattr(self, name).strip():
                 raise SettingsError(f"{name} is empty")
-        self.session, self.fallback  # noqa: B018  (both check their own values)
+        self.session, self.fallback, self.tracking  # noqa: B018  (they check their own values)
 
     @property
     def session(self) -> SessionSettings:
         """How models are run. Raises SettingsError."""
         return SessionSettings(provider=self.provider, threads=self.threads, precision=self.precision)
+
+    @property
+    def folder(self) -> Path:
+        """Where the models lie."""
+        return Path(self.models) if self.models else MODELS
+
+    @property
+    def tracking(self) -> TrackingSettings:
+        """How faces are found and followed. Raises SettingsError."""
+        return TrackingSettings(detector=self.detector, landmarks=self.folder / "landmarks.onnx", max_faces=self.faces)
 
     @property
     def fallback(self) -> Fallback:

@@ -76,7 +76,7 @@ def test_a_file_of_bytes_is_no_toml(tmp_path: Path) -> None:
         ({"fps": float("nan")}, "frames a second"),
         ({"duration": 0.0}, "duration is 0"),
         ({"duration": float("inf")}, "duration is inf"),
-        ({"faces": 0}, "faces is 0"),
+        ({"faces": 0}, "max_faces is 0"),
         ({"threads": 0}, "0 threads"),
         ({"provider": "abacus"}, "abacus"),
         ({"precision": "fp8"}, "fp8"),

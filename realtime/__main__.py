@@ -1,0 +1,281 @@
+"""The `liveswap` command: settings become objects, and the pipeline runs. The only place that builds things."""
+
+import asyncio
+import importlib.metadata
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import cv2
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from realtime import album
+from realtime import report as reports
+from realtime.devices import devices as find_devices
+from realtime.egress.gate import Gate
+from realtime.errors import LiveswapError, SinkError, SourceMissing
+from realtime.face.track import Tracker
+from realtime.flow.meters import Meters
+from realtime.flow.pipeline import Pipeline, Source, Stage
+from realtime.frame import Frame
+from realtime.settings import Settings, load
+from realtime.signals import ended_by_signals
+from realtime.sinks.open import open_sink
+from realtime.sinks.writable import check_writable
+from realtime.sources.open import open_source
+from realtime.sources.still import Still
+from realtime.sources.video_file import VideoFile
+from realtime.sources.webcam import Webcam
+from realtime.status import shown, speak
+from realtime.swap.compose import Composer, Swapped
+from realtime.swap.identity import Shelf
+from realtime.swap.swapper import Swapper
+
+DEMO: Final = Path(__file__).resolve().parent / "assets" / "demo.mp4"
+DEMO_MOMENT: Final = 120  # the frame that out/demo.jpg shows, or the nearest one before it with a face
+SENTENCE: Final = 2  # exit code after an expected fault
+INTERRUPTED: Final = 128  # exit code after a signal, plus its number, as shells have it: 130 after Ctrl-C
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+Group = Callable[[Callable[[Frame], Swapped], Callable[[Swapped], Frame]], list[Stage[Any, Any]]]
+
+
+def main() -> None:
+    """The console script. An expected fault is one sentence on stderr and exit code 2; others keep their traceback."""
+    try:
+        app()
+    except LiveswapError as error:
+        typer.echo(f"liveswap: {error}", err=True)
+        sys.exit(SENTENCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What is loaded and warm before the first frame."""
+
+    shelf: Shelf
+    tracker: Tracker
+    identity: str
+
+    @classmethod
+    def load(cls, settings: Settings) -> "Models":
+        """The models that the settings name. Raises ModelError or MissingExtra."""
+        file = Path(settings.identity) if settings.identity.endswith(".onnx") else None
+        shelf = Shelf.load(settings.folder, settings.session, keep=() if file else (settings.identity,))
+        identity = shelf.add(file) if file else settings.identity
+        return cls(shelf, Tracker.load(settings.tracking, settings.session), identity)
+
+    @property
+    def precision(self) -> str:
+        """Of the identity's weights: fp32 or int8."""
+        return next(card.precision for card in self.shelf.cards() if card.name == self.identity)
+
+
+def stages(swap: Callable[[Frame], Swapped], compose: Callable[[Swapped], Frame]) -> list[Stage[Any, Any]]:
+    """Which work shares a loop; `liveswap-bench stages` decides."""
+    return [Stage("swap", swap), Stage("compose", compose)]
+
+
+async def carry(
+    settings: Settings,
+    models: Models,
+    meters: Meters,
+    console: Console | None = None,
+    pictures: album.Album | None = None,
+    group: Group = stages,
+) -> int:
+    """Carries the frames of one run from its source to its sinks; the signal that ended it, or 0.
+
+    console gets the status line; pictures, where given, stands behind the gate beside the sinks.
+    """
+    swapper = Swapper(models.tracker, models.shelf, models.identity, settings.fallback, meters)
+    composer = Composer(settings.fallback)
+    source = open_source(settings.source, settings.live, settings.width, settings.height, settings.fps)
+    swap = swapper if pictures is None else lambda frame: pictures.note(swapper(frame))
+    sound = source.path if isinstance(source, VideoFile) else None
+    sink = open_sink(sinks_for(source, settings), source.live, sound, settings.fps or 30.0)
+    async with found(source), Gate(sink if pictures is None else album.Kept(sink, pictures)) as gate:
+        pipeline = Pipeline(source, group(swap, composer), gate, meters)
+        with ended_by_signals(pipeline.stop) as signals:
+            async with shown(meters, models.identity, console):
+                await pipeline.run(settings.duration)
+    return signals[0] if signals else 0
+
+
+@asynccontextmanager
+async def found(source: Source) -> AsyncIterator[Source]:
+    """The source, open; where there is no camera, the error names what works without one."""
+    async with AsyncExitStack() as opening:
+        try:
+            await opening.enter_async_context(source)
+        except SourceMissing as error:
+            if isinstance(source, Webcam):
+                raise SourceMissing(f"{error}; without a camera, try `liveswap demo`") from error
+            raise
+        yield source
+
+
+def sinks_for(source: Source, settings: Settings) -> tuple[str, ...]:
+    """The sinks that were named; otherwise the window, the virtual camera for a camera, or a file under out/."""
+    named = (*settings.sink, *(("preview",) if settings.preview and "preview" not in settings.sink else ()))
+    if named:
+        return named
+    if isinstance(source, Webcam):
+        return ("virtualcam",)
+    identity = Path(settings.identity).stem
+    path = Path("out") / f"{Path(settings.source).stem}-{identity}{'.png' if isinstance(source, Still) else '.mp4'}"
+    make_folder(path.parent)
+    typer.echo(f"no --sink was given: writing {path}", err=True)
+    return (str(path),)
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    source: Annotated[
+        str | None, typer.Option(metavar="0|/dev/video0|FILE|FOLDER", help="A camera, a video, a picture or pictures.")
+    ] = None,
+    sink: Annotated[
+        list[str] | None,
+        typer.Option(metavar="virtualcam|FILE|null", help="Where frames go; may be given several times."),
+    ] = None,
+    identity: Annotated[str | None, typer.Option(metavar="NAME|FILE.onnx", help="Who the face becomes.")] = None,
+    models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
+    live: Annotated[
+        bool | None, typer.Option("--live/--no-live", help="Play a file at its own speed and drop what is late.")
+    ] = None,
+    duration: Annotated[float | None, typer.Option(metavar="SECONDS", help="End after so long.")] = None,
+    width: Annotated[int | None, typer.Option(metavar="PIXELS")] = None,
+    height: Annotated[int | None, typer.Option(metavar="PIXELS")] = None,
+    fps: Annotated[float | None, typer.Option(metavar="RATE", help="Frames in a second, asked of a camera.")] = None,
+    no_face: Annotated[
+        str | None, typer.Option(metavar="pass|hold|blank|blur", help="What is shown while there is no face.")
+    ] = None,
+    on_error: Annotated[
+        str | None,
+        typer.Option(metavar="raise|hold|blank|blur|pass", help="What is shown when a model fails on a frame."),
+    ] = None,
+    faces: Annotated[int | None, typer.Option(metavar="N", help="Swap at most so many, the largest first.")] = None,
+    detector: Annotated[
+        str | None, typer.Option(metavar="centerface|insightface:PACK", help="What finds faces.")
+    ] = None,
+    provider: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda|...", help="Where models run.")] = None,
+    precision: Annotated[str | None, typer.Option(metavar="auto|fp32", help="How exactly they run.")] = None,
+    threads: Annotated[int | None, typer.Option(metavar="N", help="Of each model on the CPU.")] = None,
+    preview: Annotated[bool | None, typer.Option("--preview/--no-preview", help="Show a window as well.")] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="The same settings, in a file.")] = None,
+    report: Annotated[str | None, typer.Option(metavar="FILE.json", help="Write the numbers of the run.")] = None,
+    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; -vv for everything.")] = 0,
+) -> None:
+    """Swap the faces of a camera, a video or pictures; Ctrl-C ends it."""
+    console = speak(verbose)
+    names = {field.name for field in fields(Settings)}
+    flags = {name: value for name, value in context.params.items() if name in names}  # flags are named as settings are
+    settings = load(config, {**flags, "sink": tuple(sink) if sink else None})
+    perform(settings, console)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where demo.mp4 and demo.jpg go.")] = Path("out"),
+    identity: Annotated[str | None, typer.Option(metavar="NAME|FILE.onnx", help="Who the face becomes.")] = None,
+    clip: Annotated[Path, typer.Option(metavar="FILE", help="Another clip than the bundled one.")] = DEMO,
+    models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
+    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more.")] = 0,
+) -> None:
+    """Swap the face in the bundled clip, at camera speed, as from a webcam."""
+    console = speak(verbose)
+    video, picture = out / "demo.mp4", out / "demo.jpg"
+    flags = {"source": str(clip), "live": True, "sink": (str(video),), "identity": identity, "models": models}
+    make_folder(out)
+    pictures = album.Album(DEMO_MOMENT)
+    numbers = perform(load(None, flags), console, pictures)
+    both = pictures.side_by_side()
+    if both is None:
+        raise LiveswapError(f"no face was found in {clip}, so there is no before and after")
+    album.save(both, picture)
+    plain = Console()
+    plain.print(reports.table(numbers, f"{clip.name} as {numbers['identity']}"))
+    plain.print(f"{video}  the swapped clip\n{picture}  before and after")
+
+
+@app.command()
+def identities(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
+) -> None:
+    """List who a face can become."""
+    speak(0)
+    settings = load(None, {"models": models})
+    cards = Shelf.load(settings.folder, settings.session, keep=()).cards()
+    if as_json:
+        typer.echo(json.dumps([card.as_dict() for card in cards], indent=2))
+        return
+    table = Table("identity", "kind", "licence", "draws", "precision", "file")
+    for card in cards:
+        size = f"{card.size} px"
+        table.add_row(card.name, card.kind, card.licence, size, card.precision, f"{card.file_bytes / 1e6:.1f} MB")
+    Console().print(table)
+
+
+@app.command()
+def devices(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """List the cameras, and whether there is a virtual camera."""
+    found = find_devices()
+    if as_json:
+        typer.echo(json.dumps(found.as_dict(), indent=2))
+        return
+    for camera in found.cameras:
+        typer.echo(f"camera          --source {camera.source}  {camera.name}")
+    if not found.cameras:
+        typer.echo("camera          none; `liveswap demo` needs none")
+    virtual = found.virtual_camera
+    typer.echo(f"virtual camera  {'--sink virtualcam  ' if virtual.available else 'none: '}{virtual.detail}")
+
+
+@app.callback()
+def about(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Say the version and end.")] = False,
+) -> None:
+    """A person on camera becomes somebody else, live."""
+    if version:
+        typer.echo(f"liveswap {importlib.metadata.version('liveswap')}")
+        raise typer.Exit
+
+
+def perform(settings: Settings, console: Console, pictures: album.Album | None = None) -> dict[str, Any]:
+    """One run, from loading to its report; the numbers. Ends the program with 130 after Ctrl-C."""
+    if settings.report:
+        check_writable(Path(settings.report))
+    cv2.setNumThreads(settings.threads)
+    meters = Meters()
+    try:
+        models = Models.load(settings)
+        ended_by = asyncio.run(carry(settings, models, meters, console, pictures))
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED + signal.SIGINT) from None
+    numbers = reports.report(meters, models.identity, models.shelf.encoder.provider, models.precision)
+    if settings.report:
+        reports.write(Path(settings.report), numbers)
+    if ended_by:
+        raise typer.Exit(INTERRUPTED + ended_by)
+    return numbers
+
+
+def make_folder(folder: Path) -> None:
+    """Makes the folder where it is missing. Raises SinkError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"the folder {folder} cannot be made: {(error.strerror or str(error)).lower()}") from error
+
+
+if __name__ == "__main__":
+    main()
