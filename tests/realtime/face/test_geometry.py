@@ -39,7 +39,7 @@ def smooth_picture(width: int = 640, height: int = 360) -> Image:
 
 def psnr(one: Image, other: Image) -> float:
     error = np.mean((one.astype(np.float64) - other.astype(np.float64)) ** 2)
-    return float(10 * np.log10(255**2 / max(error, 1e-9)))
+    return float(10 * np.log10(255**2 / max(float(error), 1e-9)))
 
 
 def face_at(x: float, y: float, side: float, angle: float = 0.0) -> Matrix:
