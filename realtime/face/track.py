@@ -48,7 +48,7 @@ class TrackingSettings:
                 raise SettingsError(f"{name} is {getattr(self, name)}, wanted 0 to 3600 seconds")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Followed:
     """What the tracker knows of one face. Its own; what leaves the tracker is a Face."""
 
@@ -129,7 +129,7 @@ class Tracker:
             if own is None:
                 self._doubt(followed)
                 continue
-            found.remove(own)
+            found = [detection for detection in found if detection is not own]
             followed.missed = 0
             if adrift(followed.reading.landmarks, own):
                 self._mend(followed, image, own)

@@ -1,0 +1,228 @@
+"""Faces keep their numbers, are detected seldom, and are found again in the frame that lost them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from skimage import data
+
+from realtime.errors import SettingsError
+from realtime.face.face import Face
+from realtime.face.geometry import Image, template, transform
+from realtime.face.landmarks import Landmarker
+from realtime.face.track import Tracker, TrackingSettings, same_place
+from realtime.frame import Frame
+from realtime.swap.session import SessionSettings
+from tests.models import write_landmarker
+from tests.realtime.face.helpers import (
+    Disc,
+    DiscDetector,
+    centre_of,
+    frame_of,
+    numbers,
+    picture,
+    write_seeing_landmarker,
+)
+
+CPU = SessionSettings(provider="cpu", threads=1)
+
+
+@pytest.fixture(scope="module")
+def landmarker(tmp_path_factory: pytest.TempPathFactory) -> Landmarker:
+    return Landmarker.load(write_seeing_landmarker(tmp_path_factory.mktemp("models") / "landmarks.onnx"), CPU)
+
+
+def follow(tracker: Tracker, scenes: Sequence[Sequence[Disc]], first: int = 0) -> list[tuple[Face, ...]]:
+    """What the tracker sees in a recording of 30 frames a second."""
+    return [tracker(frame_of(picture(*discs), first + index)) for index, discs in enumerate(scenes)]
+
+
+def test_a_moving_face_is_followed_with_one_number_and_few_detections(landmarker: Landmarker) -> None:
+    tracker = Tracker(DiscDetector(), landmarker)
+    scenes = [[(150 + 4 * index, 150 + 20 * np.sin(index / 5), 25)] for index in range(75)]
+    seen = follow(tracker, scenes)
+    assert [numbers(faces) for faces in seen] == [[1]] * 75
+    for (face,), ((x, y, _),) in zip(seen, scenes, strict=True):
+        assert face.landmarks[[*range(27, 36)]].mean(0)[0] == pytest.approx(x, abs=2)
+        assert centre_of(face.to_template) == pytest.approx([x, y], abs=4)
+        assert face.box[0] < x < face.box[2]
+    assert tracker.detector_runs == 3  # at 0, 1 and 2 seconds
+
+
+def test_a_still_face_is_aligned_on_the_template(landmarker: Landmarker) -> None:
+    tracker = Tracker(DiscDetector(), landmarker)
+    (face,) = follow(tracker, [[(300, 150, 30)]] * 10)[-1]
+    assert transform(face.to_template, face.landmarks) == pytest.approx(template(), abs=0.004)
+    assert face.score == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_cut_is_noticed_and_the_new_face_found_in_the_same_frame(landmarker: Landmarker) -> None:
+    tracker = Tracker(DiscDetector(), landmarker)
+    seen = follow(tracker, [[(150, 120, 25)]] * 5 + [[(500, 250, 30)]] * 3)
+    assert [numbers(faces) for faces in seen] == [[1]] * 5 + [[2]] * 3
+    (after,) = seen[5]
+    assert centre_of(after.to_template) == pytest.approx([500, 250], abs=1)
+    assert tracker.detector_runs == 2
+
+
+def test_without_a_face_every_frame_is_looked_at_and_the_first_one_is_not_missed(landmarker: Landmarker) -> None:
+    detector = DiscDetector()
+    tracker = Tracker(detector, landmarker)
+    seen = follow(tracker, [[]] * 7 + [[(300, 150, 30)]])
+    assert [len(faces) for faces in seen] == [0] * 7 + [1]
+    assert detector.calls.count(False) == 8
+
+
+def test_the_thorough_look_happens_every_so_often_and_only_while_nobody_is_there(landmarker: Landmarker) -> None:
+    detector = DiscDetector()
+    follow(Tracker(detector, landmarker), [[]] * 61 + [[(300, 150, 30)]] * 90)
+    assert detector.calls.count(True) == 2  # at 0 and 2 seconds
+    assert not any(detector.calls[-3:])
+
+
+def test_a_small_face_is_found_by_the_thorough_look_and_then_followed(landmarker: Landmarker) -> None:
+    detector = DiscDetector(smallest=20)
+    tracker = Tracker(detector, landmarker)
+    seen = follow(tracker, [[(300, 150, 10)]] * 100)
+    assert [numbers(faces) for faces in seen] == [[1]] * 100
+    assert detector.calls.count(True) == 1
+
+
+def test_a_face_that_is_covered_for_a_moment_keeps_its_number(landmarker: Landmarker) -> None:
+    tracker = Tracker(DiscDetector(), landmarker)
+    seen = follow(tracker, [[(300, 150, 30)]] * 5 + [[]] * 10 + [[(306, 152, 30)]] * 5)
+    assert [numbers(faces) for faces in seen] == [[1]] * 5 + [[]] * 10 + [[1]] * 5
+
+
+def test_a_face_that_is_gone_for_long_is_forgotten(landmarker: Landmarker) -> None:
+    tracker = Tracker(DiscDetector(), landmarker)
+    seen = follow(tracker, [[(300, 150, 30)]] * 5 + [[]] * 40 + [[(300, 150, 30)]] * 2)
+    assert numbers(seen[-1]) == [2]
+
+
+def test_numbers_follow_place_and_size_and_not_the_detectors_order(landmarker: Landmarker) -> None:
+    settings = TrackingSettings(max_faces=3, detect_every=0)  # detects in every frame, in a random order of scores
+    tracker = Tracker(DiscDetector(seed=4), landmarker, settings)
+    scenes = [[(80 + index, 100, 15), (300, 250 - index, 20), (540, 150, 25)] for index in range(40)]
+    seen = follow(tracker, scenes)
+    assert tracker.detector_runs == 40
+    for faces, discs in zip(seen, scenes, strict=True):
+        places = {face.track: centre_of(face.to_template) for face in faces}
+        assert sorted(places) == [1, 2, 3]  # 1 is the largest, found first
+        for number, (x, y, _) in zip((3, 2, 1), discs, strict=True):
+            assert places[number] == pytest.approx([x, y], abs=3)
+
+
+def test_a_newcomer_gets_a_new_number_and_the_others_keep_theirs(landmarker: Landmarker) -> None:
+    tracker = Tracker(DiscDetector(), landmarker, TrackingSettings(max_faces=2))
+    seen = follow(tracker, [[(150, 150, 20)]] * 20 + [[(150, 150, 20), (450, 150, 30)]] * 20)
+    assert numbers(seen[19]) == [1]
+    assert numbers(seen[-1]) == [1, 2]
+    assert centre_of(seen[-1][0].to_template) == pytest.approx([150, 150], abs=1)
+
+
+def test_one_of_two_that_leaves_does_not_take_the_others_number(landmarker: Landmarker) -> None:
+    tracker = Tracker(DiscDetector(), landmarker, TrackingSettings(max_faces=2))
+    seen = follow(tracker, [[(150, 150, 30), (450, 150, 20)]] * 5 + [[(450, 150, 20)]] * 5)
+    assert numbers(seen[4]) == [1, 2]
+    assert numbers(seen[-1]) == [2]
+
+
+def test_the_largest_faces_are_followed_when_there_is_no_room_for_all(landmarker: Landmarker) -> None:
+    tracker = Tracker(DiscDetector(), landmarker)
+    (face,) = follow(tracker, [[(100, 150, 15), (300, 150, 30), (520, 150, 20)]])[0]
+    assert centre_of(face.to_template) == pytest.approx([300, 150], abs=1)
+
+
+def test_two_that_meet_are_never_one_face_twice(landmarker: Landmarker) -> None:
+    tracker = Tracker(DiscDetector(), landmarker, TrackingSettings(max_faces=2, detect_every=0.1))
+    scenes = [[(150 + 3 * index, 150, 20), (450 - 3 * index, 150, 20)] for index in range(60)]
+    for faces in follow(tracker, scenes):
+        for one in faces:
+            assert sum(same_place(one.box, other.box) for other in faces) == 1
+
+
+def test_low_presence_ends_a_track(landmarker: Landmarker) -> None:
+    tracker = Tracker(DiscDetector(), landmarker)
+    tracker(frame_of(picture((300, 150, 30)), 0))
+    assert tracker(frame_of(picture((300, 150, 30), brightness=120), 1)) == ()  # still detected, hardly present
+
+
+def test_a_sure_face_outlives_the_detector_and_a_doubtful_one_does_not(landmarker: Landmarker) -> None:
+    for brightness, lasts in ((255, True), (150, False)):
+        detector = DiscDetector()
+        tracker = Tracker(detector, landmarker)
+        tracker(frame_of(picture((300, 150, 30), brightness=brightness), 0))
+        detector.detect = lambda image, thorough=False: ()  # type: ignore[method-assign]
+        scenes = [frame_of(picture((300, 150, 30), brightness=brightness), index) for index in range(1, 120)]
+        seen = [bool(tracker(frame)) for frame in scenes]
+        assert seen[60]  # two misses are forgiven
+        assert seen[-1] is lasts
+
+
+def test_landmarks_that_slid_off_are_put_back_by_the_next_detection(tmp_path: Path) -> None:
+    blind = Landmarker.load(write_landmarker(tmp_path / "landmarks.onnx"), CPU)  # never moves by itself
+    tracker = Tracker(DiscDetector(), blind)
+    scenes = [[(300.0 + min(index, 25), 150.0, 25.0)] for index in range(35)]
+    seen = follow(tracker, scenes)
+    assert centre_of(seen[29][0].to_template) == pytest.approx([300, 150], abs=1)
+    assert centre_of(seen[-1][0].to_template) == pytest.approx([325, 150], abs=1)
+    assert numbers(seen[-1]) == [1]
+
+
+def test_a_recording_that_starts_over_is_another_recording(landmarker: Landmarker) -> None:
+    tracker = Tracker(DiscDetector(), landmarker)
+    follow(tracker, [[(300, 150, 30)]] * 5)
+    assert numbers(tracker(frame_of(picture((300, 150, 30)), 0))) == [2]
+
+
+def test_resetting_forgets_everybody(landmarker: Landmarker) -> None:
+    tracker = Tracker(DiscDetector(), landmarker)
+    follow(tracker, [[(300, 150, 30)]] * 5)
+    tracker.reset()
+    assert numbers(tracker(frame_of(picture((300, 150, 30)), 5))) == [2]
+
+
+def test_a_live_source_without_timeline_is_timed_by_its_clock(landmarker: Landmarker) -> None:
+    tracker = Tracker(DiscDetector(), landmarker)
+    image = picture((300, 150, 30))
+    for index in range(16):
+        tracker(Frame(image, index, captured_at=500 + index / 5))
+    assert tracker.detector_runs == 4  # at 500, 501, 502 and 503 seconds
+
+
+def test_one_recording_gives_the_same_faces_twice(landmarker: Landmarker) -> None:
+    scenes = [[(150 + 4 * index, 150, 25), (500, 250, 20)] for index in range(30)]
+    runs = [follow(Tracker(DiscDetector(), landmarker, TrackingSettings(max_faces=2)), scenes) for _ in range(2)]
+    for one, other in zip(*runs, strict=True):
+        assert numbers(one) == numbers(other)
+        for face, same in zip(one, other, strict=True):
+            assert np.array_equal(face.to_template, same.to_template)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"max_faces": 0}, {"presence": 1.5}, {"detect_every": -1.0}, {"remember": float("nan")}]
+)
+def test_absurd_settings_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(SettingsError, match=next(iter(wrong))):
+        TrackingSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_real_face_is_found_and_framed_from_end_to_end(tmp_path: Path) -> None:
+    """CenterFace on a photograph, panned; the small landmark model keeps the crop that the five points gave."""
+    settings = TrackingSettings(landmarks=write_landmarker(tmp_path / "landmarks.onnx"), detect_every=0)
+    tracker = Tracker.load(settings, CPU)
+    photograph: Image = data.astronaut()  # type: ignore[no-untyped-call]
+    astronaut = np.ascontiguousarray(photograph[..., ::-1])
+    for index in range(4):
+        shift = 40 * index  # a quarter of the template: without a look at the picture the face would be lost
+        image = np.ascontiguousarray(astronaut[: 512 - shift, shift:])
+        (face,) = tracker(frame_of(image, index))
+        assert face.track == 1
+        eyes = np.array([face.landmarks[36:42].mean(0), face.landmarks[42:48].mean(0)])
+        assert np.abs(eyes - (np.array([(203, 103), (245, 105)]) - (shift, 0))).max() < 8
+        x1, y1, x2, y2 = face.box
+        assert x1 < 190 - shift < 260 - shift < x2
+        assert y1 < 100
+        assert y2 > 148
