@@ -73,7 +73,7 @@ def pictures_of(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(pictures, key=lambda picture: _counted(picture.name)))
 
 
-def _counted(name: str) -> tuple[list[tuple[int, str]], str]:
-    """A key that sorts by numbers where there are numbers and by letters where there are letters."""
+def _counted(name: str) -> tuple[list[tuple[bool, int, str]], str]:
+    """A key that sorts by numbers where there are numbers and by letters where there are letters, numbers first."""
     parts = re.findall(r"\d+|\D+", name.casefold())
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], name
+    return [(False, int(part), "") if part.isdecimal() else (True, 0, part) for part in parts], name

@@ -62,7 +62,7 @@ class Still:
 
 def newest(pace: Pace, fps: float) -> int:
     """The number of the newest picture that is due by now, of pictures that come fps times a second."""
-    return math.floor((time.perf_counter() - pace.due(0.0)) * fps)
+    return math.floor(pace.now() * fps)
 
 
 def load_picture(path: Path, width: int | None = None, height: int | None = None) -> Image:

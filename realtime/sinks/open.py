@@ -1,0 +1,45 @@
+"""From what the user wrote to the sinks that it means."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from realtime.errors import SettingsError, SinkError
+from realtime.flow.pipeline import Sink
+from realtime.sinks.fan_out import FanOut
+from realtime.sinks.null import Null
+from realtime.sinks.picture import WRITTEN, Picture
+from realtime.sinks.preview import Preview
+from realtime.sinks.video_file import VIDEOS, Recording, RecordingSettings
+from realtime.sinks.virtual_camera import VirtualCamera
+
+
+def open_sink(texts: Sequence[str], live: bool, sound: Path | None = None, fps: float = 30.0) -> Sink:
+    """The sink, or several side by side, that texts name.
+
+    A text is "virtualcam", "virtualcam:/dev/video10", "preview", "null", "out.mp4", "out.png" or "out-%05d.png".
+    `live` is the source's; `sound` is the file whose sound a recording gets. Raises SettingsError where no sink or the
+    same one twice is named, SinkError where a text names none.
+    """
+    if not texts:
+        raise SettingsError("there is no sink: wanted at least one, such as virtualcam, out.mp4 or null")
+    if twice := sorted({text for text in texts if list(texts).count(text) > 1}):
+        raise SettingsError(f"sink {twice[0]} is named twice")
+    sinks = [_named(text, sound, fps) for text in texts]
+    return sinks[0] if len(sinks) == 1 else FanOut(sinks, live)
+
+
+def _named(text: str, sound: Path | None, fps: float) -> Sink:
+    kind, _, device = text.partition(":")
+    if kind == "virtualcam":
+        return VirtualCamera(device or None, fps)
+    if text == "preview":
+        return Preview()
+    if text == "null":
+        return Null()
+    path = Path(text)
+    if path.suffix.lower() in VIDEOS:
+        return Recording(path, sound, RecordingSettings(fps))
+    if path.suffix.lower() in WRITTEN:
+        return Picture(path)
+    files = ", ".join(sorted(VIDEOS | WRITTEN))
+    raise SinkError(f"sink {text!r} is unknown: wanted virtualcam, preview, null or a file that ends in {files}")

@@ -1,0 +1,73 @@
+"""Pictures on disk: the last frame, or every frame with its number."""
+
+import re
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import cv2
+
+from realtime.errors import SinkError
+from realtime.flow.worker import Worker
+from realtime.frame import Frame
+from realtime.sinks.writable import check_writable, reason
+
+WRITTEN = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+NUMBER = re.compile(r"%0?\d*d")
+
+
+class Picture:
+    """One or many pictures as a sink; it opens in `async with`.
+
+    A path such as `out.png` gets the last frame, written on leaving, whatever ended the run. A path with a place for a
+    number, such as `out-%05d.png`, gets every frame under the frame's own number.
+    """
+
+    def __init__(self, path: Path) -> None:
+        numbers = len(NUMBER.findall(path.name))
+        if path.name.count("%") != numbers or numbers > 1:
+            raise SinkError(f"{path} cannot be written: wanted one place for a number, such as out-%05d.png")
+        self.path = path
+        self._numbered = numbers == 1
+        self._last: Frame | None = None
+        self._open = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Raises SinkError where the pictures cannot be written."""
+        async with AsyncExitStack() as opening:
+            self._worker = await opening.enter_async_context(Worker("picture"))
+            await self._worker.run(check_writable, self._named(0))
+            opening.push_async_callback(self._worker.run, self._write_last)
+            self._open = opening.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._open.aclose()
+
+    async def write(self, frame: Frame) -> None:
+        """Keeps the frame, or writes it where pictures are numbered. Raises SinkError where it cannot."""
+        if self._numbered:
+            await self._worker.run(save, self._named(frame.index), frame)
+        else:
+            self._last = frame
+
+    def _named(self, index: int) -> Path:
+        return self.path.with_name(self.path.name % index) if self._numbered else self.path
+
+    def _write_last(self) -> None:
+        if self._last is not None:
+            save(self.path, self._last)
+
+
+def save(path: Path, frame: Frame) -> None:
+    """Writes the frame's picture in the format that the name ends in. Raises SinkError where it cannot."""
+    try:
+        _, data = cv2.imencode(path.suffix, frame.image, [cv2.IMWRITE_JPEG_QUALITY, 95])
+        path.write_bytes(data.tobytes())
+    except cv2.error as error:
+        raise SinkError(f"{path} cannot be encoded as a picture: {error.err}") from error
+    except OSError as error:
+        raise SinkError(f"{path} cannot be written: {reason(error)}") from error

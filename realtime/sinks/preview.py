@@ -1,0 +1,72 @@
+"""A window on the desktop that shows what is sent."""
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Self
+
+import cv2
+
+from realtime.errors import EndOfStream, SinkError
+from realtime.flow.letterbox import Image
+from realtime.flow.worker import Worker
+from realtime.frame import Frame
+
+LEAVE = frozenset({27, ord("q")})  # Escape, q
+
+
+class Preview:
+    """A window as a sink; it opens in `async with`. Closing it, or Escape or q in it, ends the run."""
+
+    def __init__(self, title: str = "liveswap") -> None:
+        self._title = title
+        self._shown = False
+        self._open = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Raises SinkError where there is no display."""
+        if not has_display():
+            raise SinkError("no preview: there is no display here (neither DISPLAY nor WAYLAND_DISPLAY is set)")
+        async with AsyncExitStack() as opening:
+            self._worker = await opening.enter_async_context(Worker("preview"))
+            opening.push_async_callback(self._run, self._close)
+            self._open = opening.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._open.aclose()
+
+    async def write(self, frame: Frame) -> None:
+        """Shows the frame. Raises EndOfStream when the user has closed the window."""
+        await self._run(self._show, frame.image)
+
+    async def _run(self, work: Callable[..., None], *args: object) -> None:
+        if sys.platform == "darwin":  # there, windows belong to the main thread
+            work(*args)
+        else:
+            await self._worker.run(work, *args)
+
+    def _show(self, image: Image) -> None:
+        try:
+            if self._shown and cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1:
+                raise EndOfStream("the preview was closed")
+            cv2.imshow(self._title, image)
+            self._shown = True
+            key = cv2.pollKey()
+        except cv2.error as error:
+            raise SinkError(f"no preview: this OpenCV opens no windows ({error.err})") from error
+        if key in LEAVE:
+            raise EndOfStream("the preview was left")
+
+    def _close(self) -> None:
+        if self._shown:
+            cv2.destroyAllWindows()
+
+
+def has_display() -> bool:
+    """Whether windows can be opened here."""
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -1,0 +1,68 @@
+"""From what the user wrote to a source."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from realtime.errors import LiveswapError, SettingsError, SourceMissing
+from realtime.sources.folder import Folder
+from realtime.sources.open import open_source
+from realtime.sources.still import Still
+from realtime.sources.video_file import VideoFile
+from realtime.sources.webcam import Webcam
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with one of each."""
+    for name in ("clip.mp4", "picture.JPG", "anything"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("0", Webcam),
+        ("12", Webcam),
+        ("/dev/video0", Webcam),
+        ("clip.mp4", VideoFile),
+        ("anything", VideoFile),
+        ("picture.JPG", Still),
+        ("folder/", Folder),
+    ],
+)
+def test_a_text_names_a_source(place: Path, text: str, kind: type) -> None:
+    assert type(open_source(text)) is kind
+
+
+@pytest.mark.parametrize("text", ["clip.mp4", "picture.JPG", "folder/"])
+def test_files_are_recorded_unless_they_are_to_be_live(place: Path, text: str) -> None:
+    assert not open_source(text).live
+    assert open_source(text, live=True).live
+
+
+def test_a_camera_is_always_live() -> None:
+    assert open_source("0", live=False).live
+
+
+@pytest.mark.parametrize(
+    ("text", "asked", "error", "words"),
+    [
+        ("none.mp4", {}, SourceMissing, "there is no file, folder or camera 'none.mp4'"),
+        ("", {}, SourceMissing, "there is no file, folder or camera ''"),
+        ("clip.mp4", {"width": 0}, SettingsError, "width 0"),
+        ("clip.mp4", {"height": 10_000}, SettingsError, "height 10000"),
+        ("0", {"width": 100_000}, SettingsError, "width 100000"),
+        ("0", {"fps": 0.0}, SettingsError, "0 frames a second"),
+        ("clip.mp4", {"fps": 10.0}, SettingsError, "clip.mp4 has its own frame rate"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_sentence(
+    place: Path, text: str, asked: dict[str, Any], error: type[LiveswapError], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        open_source(text, **asked)
