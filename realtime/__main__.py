@@ -36,7 +36,7 @@ from realtime.sources.webcam import Webcam
 from realtime.status import shown, speak
 from realtime.swap.compose import Composer, Swapped
 from realtime.swap.identity import Shelf
-from realtime.swap.swapper import Swapper
+from realtime.swap.swapper import Finder, Swapper
 
 DEMO: Final = Path(__file__).resolve().parent / "assets" / "demo.mp4"
 DEMO_MOMENT: Final = 120  # the frame that out/demo.jpg shows, or the nearest one before it with a face
@@ -61,7 +61,7 @@ class Models:
     """What is loaded and warm before the first frame."""
 
     shelf: Shelf
-    tracker: Tracker
+    tracker: Finder
     identity: str
 
     @classmethod
