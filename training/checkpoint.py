@@ -1,0 +1,81 @@
+"""Checkpoints: everything a training needs to go on, written so that a crash leaves the old one whole."""
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from realtime.errors import LiveswapError
+from training.model import Decoder, DecoderShape, Encoder, EncoderShape, LandmarkNet, LandmarkShape, SwapNet
+
+LANDMARKS: Final = "liveswap-landmarks-1"
+SWAP: Final = "liveswap-swap-1"
+
+
+def save(path: Path, kind: str, content: dict[str, Any]) -> None:
+    """Writes content (tensors, state dicts and plain values) to path, all or nothing.
+
+    content["record"] is the JSON-able training record. Raises LiveswapError when path cannot be written.
+    """
+    beside = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("wb") as file:
+            torch.save({"kind": kind, **content}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        raise LiveswapError(f"the checkpoint {path} cannot be written: {error.strerror}") from error
+
+
+def load(path: Path, kind: str) -> dict[str, Any]:
+    """What save wrote. Raises LiveswapError for a file that is missing, truncated or of another kind."""
+    if not path.is_file():
+        raise LiveswapError(f"there is no checkpoint {path}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile, EOFError, ValueError, KeyError) as error:
+        raise LiveswapError(f"{path} is truncated or no checkpoint of liveswap") from error
+    seen = content.get("kind") if isinstance(content, dict) else None
+    if seen != kind:
+        raise LiveswapError(f"{path} holds {seen or 'something else'}, wanted {kind}")
+    return dict(content)
+
+
+def load_landmarks(path: Path) -> tuple[LandmarkNet, dict[str, Any]]:
+    """The averaged landmark net in eval mode, batch normalisation folded away, and its training record."""
+    content = load(path, LANDMARKS)
+    try:
+        net = LandmarkNet(LandmarkShape.read(content["record"]["shape"]))
+        net.load_state_dict(content["average"])
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise LiveswapError(f"{path} holds a landmark net of another shape: {_first_line(error)}") from error
+    return net.eval().folded(), content["record"]
+
+
+def load_swap_net(path: Path) -> tuple[SwapNet, dict[str, Any]]:
+    """The averaged encoder, decoders and auxiliary head in eval mode, and the training record."""
+    content = load(path, SWAP)
+    try:
+        record = content["record"]
+        encoder, decoder = EncoderShape.read(record["encoder"]), DecoderShape.read(record["decoder"])
+        net = SwapNet(encoder, decoder, record["identities"])
+        net.load_state_dict(content["average"])
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise LiveswapError(f"{path} holds a swap net of another shape: {_first_line(error)}") from error
+    return net.eval(), record
+
+
+def load_swap(path: Path) -> tuple[Encoder, dict[str, Decoder], dict[str, Any]]:
+    """The averaged encoder, the decoder of each identity by name, all in eval mode, and the training record."""
+    net, record = load_swap_net(path)
+    decoders = {name: module for name, module in net.decoders.items() if isinstance(module, Decoder)}
+    return net.encoder, decoders, record
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(":") if str(error).strip() else type(error).__name__

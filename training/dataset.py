@@ -1,0 +1,157 @@
+"""Reads the folder of rendered pairs that `liveswap-train heads` writes: shards of arrays, mapped, not loaded."""
+
+import json
+import logging
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.errors import LiveswapError
+from realtime.face.geometry import TEMPLATE_NAME
+from training.model import BLEND, POINTS
+
+logger = logging.getLogger(__name__)
+
+COMMON: Final = ("x", "x_occluded", "x_mask", "x_points", "blend", "pose", "person")
+SPLITS: Final = {"train": "shard-*", "test": "test-*"}
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What dataset.json says."""
+
+    identities: tuple[str, ...]
+    size: int  # stored crop px
+    coverage: float  # of the stored crop
+    template: str
+    blend: tuple[str, ...]  # names of the blend weights
+
+    @classmethod
+    def read(cls, folder: Path) -> "Description":
+        """Of the dataset in folder. Raises LiveswapError when it is missing, broken or of another template."""
+        file = folder / "dataset.json"
+        if not folder.is_dir():
+            raise LiveswapError(f"there is no folder {folder}, wanted a dataset that `liveswap-train heads` wrote")
+        if not file.is_file():
+            raise LiveswapError(f"{folder} is no dataset: it has no dataset.json")
+        try:
+            said = json.loads(file.read_text())
+            read = cls(
+                identities=tuple(str(name) for name in said["identities"]),
+                size=int(said["size"]),
+                coverage=float(said["coverage"]),
+                template=str(said["template"]),
+                blend=tuple(str(name) for name in said["blend"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise LiveswapError(f"{file} cannot be read as the description of a dataset: {error!r}") from error
+        if read.template != TEMPLATE_NAME:
+            raise LiveswapError(f"{folder} was cut with the template {read.template}, wanted {TEMPLATE_NAME}")
+        if len(read.blend) != BLEND or not read.identities or read.size < 16 or not 1 <= read.coverage <= 3:
+            raise LiveswapError(
+                f"{file} names {len(read.identities)} identities, {len(read.blend)} blend weights, size {read.size} and "
+                f"coverage {read.coverage}, wanted at least 1, {BLEND}, at least 16 and 1 to 3"
+            )
+        return read
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One moment: anybody and the identities under the same expression, pose, gaze and light. Read-only views."""
+
+    x: NDArray[np.uint8]  # (S, S, 3) BGR
+    x_occluded: NDArray[np.uint8]  # (S, S) 255 where something is in front of the face
+    x_mask: NDArray[np.uint8]  # (S, S) the face region, whatever is in front
+    x_points: NDArray[np.float32]  # (70, 2) stored-crop px
+    blend: NDArray[np.float32]  # (10,)
+    pose: NDArray[np.float32]  # (3,) yaw, pitch, roll in degrees
+    person: int
+    identities: Mapping[str, NDArray[np.uint8]]  # (S, S, 4) BGR and face mask
+    points: Mapping[str, NDArray[np.float32]]  # (70, 2) stored-crop px
+
+
+class Dataset:
+    """The items of one split, by number."""
+
+    def __init__(self, folder: Path, description: Description, shards: Sequence[Mapping[str, NDArray[Any]]]) -> None:
+        self.folder = folder
+        self.description = description
+        self._shards = shards
+        self._ends = np.cumsum([len(shard["x"]) for shard in shards]).tolist()
+
+    @classmethod
+    def open(cls, folder: Path, split: str = "train", at_least: int = 1) -> "Dataset":
+        """The "train" or "test" items of folder.
+
+        Raises LiveswapError when there are fewer than at_least. A shard that is still being written is left out.
+        """
+        description = Description.read(folder)
+        names = array_names(description.identities)
+        shards = []
+        for path in sorted(folder.glob(SPLITS[split])):
+            missing = [name for name in names if not (path / f"{name}.npy").is_file()]
+            if missing:
+                logger.warning("%s lacks %s.npy and is left out", path, missing[0])
+            else:
+                shards.append(_open_shard(path, names, description))
+        count = sum(len(shard["x"]) for shard in shards)
+        if count < at_least:
+            raise LiveswapError(
+                f"{folder} has {count} items in {len(shards)} complete {SPLITS[split]} shards, wanted at least {at_least}"
+            )
+        return cls(folder, description, shards)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if self._ends else 0
+
+    def __getitem__(self, index: int) -> Item:
+        if not 0 <= index < len(self):
+            raise IndexError(f"item {index} of {len(self)}")
+        which = bisect_right(self._ends, index)
+        shard, row = self._shards[which], index - (self._ends[which - 1] if which else 0)
+        identities = self.description.identities
+        return Item(
+            **{name: shard[name][row] for name in COMMON[:-1]},
+            person=int(shard["person"][row]),
+            identities={name: shard[name][row] for name in identities},
+            points={name: shard[f"{name}_points"][row] for name in identities},
+        )
+
+    def people(self) -> int:
+        """How many different people there are."""
+        return len(np.unique(np.concatenate([shard["person"] for shard in self._shards])))
+
+
+def array_names(identities: Sequence[str]) -> tuple[str, ...]:
+    """The arrays of a shard, without .npy."""
+    return (*COMMON, *identities, *(f"{name}_points" for name in identities))
+
+
+def _open_shard(path: Path, names: Sequence[str], description: Description) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {}
+    for name in names:
+        try:
+            arrays[name] = np.load(path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        except (ValueError, OSError, EOFError) as error:
+            raise LiveswapError(f"{path / name}.npy cannot be read as an array: {error}") from error
+    count, size = len(arrays["x"]), description.size
+    shapes: dict[str, tuple[int, ...]] = {
+        "x": (size, size, 3),
+        "x_occluded": (size, size),
+        "x_mask": (size, size),
+        "x_points": (POINTS, 2),
+        "blend": (BLEND,),
+        "pose": (3,),
+        "person": (),
+    }
+    for name in description.identities:
+        shapes[name], shapes[f"{name}_points"] = (size, size, 4), (POINTS, 2)
+    for name, shape in shapes.items():
+        if arrays[name].shape != (count, *shape):
+            raise LiveswapError(f"{path / name}.npy has the shape {arrays[name].shape}, wanted {(count, *shape)}")
+    return arrays
