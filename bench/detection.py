@@ -24,7 +24,6 @@ from realtime.frame import Frame
 from realtime.swap.session import SessionSettings
 
 CLIPS: Final = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".gif", ".mjpeg")
-REPEATS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +65,18 @@ def detection(
     out: Annotated[Path | None, typer.Option(help="Write the numbers here as JSON.")] = None,
     detector: Annotated[str, typer.Option(help="centerface or insightface:PACK.")] = "centerface",
     landmarks: Annotated[Path | None, typer.Option(help="The landmark network, instead of the embedded one.")] = None,
-    threads: Annotated[int, typer.Option(help="Threads of one network.")] = 2,
+    threads: Annotated[int, typer.Option(help="Threads of one network.", min=1)] = 2,
+    repeats: Annotated[int, typer.Option(help="Looks at each frame size for the times.", min=1)] = 20,
 ) -> None:
     """Faces found: known pictures, clips, milliseconds."""
-    report = measure(media, detector, landmarks, threads)
+    report = measure(media, detector, landmarks, threads, repeats)
     print(table(report))
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
 
 
-def measure(media: Path | None, name: str, landmarks: Path | None, threads: int) -> dict[str, Any]:
+def measure(media: Path | None, name: str, landmarks: Path | None, threads: int, repeats: int) -> dict[str, Any]:
     """Every number of the report, as JSON takes it."""
     detector = open_detector(name, threads)
     landmarker = open_landmarker(landmarks, threads)
@@ -90,7 +90,7 @@ def measure(media: Path | None, name: str, landmarks: Path | None, threads: int)
         "pictures": [asdict(result) for result in pictures],
         "clips": [asdict(result) for result in clips],
         "clips_found": found_of_all(clips),
-        "times": [asdict(result) for result in times(detector)],
+        "times": [asdict(result) for result in times(detector, repeats)],
     }
 
 
@@ -109,7 +109,8 @@ def known_pictures() -> Iterator[tuple[str, Image, int]]:
     if importlib.util.find_spec("skimage"):
         from skimage import data
 
-        yield "astronaut (scikit-image)", np.ascontiguousarray(data.astronaut()[..., ::-1]), 1
+        astronaut: Image = data.astronaut()  # type: ignore[no-untyped-call]
+        yield "astronaut (scikit-image)", np.ascontiguousarray(astronaut[..., ::-1]), 1
     spec = importlib.util.find_spec("insightface")
     for folder in (spec and spec.submodule_search_locations) or ():
         picture = cv2.imread(str(Path(folder) / "data" / "images" / "t1.jpg"))
@@ -128,7 +129,8 @@ def frames_of(path: Path) -> Iterator[Frame]:
     """The frames of a clip with their places in time."""
     with av.open(str(path)) as container:
         for index, picture in enumerate(container.decode(video=0)):
-            yield Frame(picture.to_ndarray(format="bgr24"), index, time.perf_counter(), picture.time)
+            image = np.asarray(picture.to_ndarray(format="bgr24"), np.uint8)
+            yield Frame(image, index, time.perf_counter(), picture.time)
 
 
 def watch(detector: Detector, landmarker: Landmarker | None, path: Path) -> ClipResult:
@@ -154,7 +156,7 @@ def found_of_all(clips: Sequence[ClipResult]) -> float:
     return sum(clip.found * clip.frames for clip in clips) / max(sum(clip.frames for clip in clips), 1)
 
 
-def times(detector: Detector) -> Iterator[TimeResult]:
+def times(detector: Detector, repeats: int) -> Iterator[TimeResult]:
     """Milliseconds of one look at frames of common sizes; noise, since the networks' time does not depend on it."""
     random = np.random.default_rng(0)
     for width, height in ((480, 270), (640, 480), (1280, 720), (1920, 1080)):
@@ -162,7 +164,7 @@ def times(detector: Detector) -> Iterator[TimeResult]:
         for thorough in (False, True):
             detector.detect(image, thorough)
             taken = []
-            for _ in range(REPEATS):
+            for _ in range(repeats):
                 began = time.perf_counter()
                 detector.detect(image, thorough)
                 taken.append(1000 * (time.perf_counter() - began))
