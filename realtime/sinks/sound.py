@@ -69,7 +69,8 @@ class Sound:
 
     def _from(self, heard: AudioStream) -> Iterator[Timed]:
         codec = heard.codec_context
-        if codec.name in COPIED and (codec.extradata or codec.name != "aac"):  # AAC without it is not made for MP4
+        name = codec.codec.canonical_name
+        if name in COPIED and (codec.extradata or name != "aac"):  # AAC without it is not made for MP4
             return self._copied(heard, self._container.add_stream_from_template(heard))
         rate = codec.sample_rate if codec.sample_rate in AAC_RATES else 48000
         written = self._container.add_stream("aac", rate=rate)

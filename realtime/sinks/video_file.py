@@ -54,6 +54,7 @@ class Recording:
         self._settings = settings or RecordingSettings()
         self._metadata: dict[str, str] = {}
         self._tape: Tape | None = None
+        self._broken = False  # the file could not be written
         self._open = AsyncExitStack()
 
     def describe(self, metadata: Mapping[str, str]) -> None:
@@ -92,13 +93,14 @@ class Recording:
                 self._tape = Tape(self.path, frame, self._sound, self._settings, self._metadata)
             self._tape.write(frame)
         except av.FFmpegError as error:
+            self._broken = True
             raise SinkError(f"{self.path} cannot be written: {reason(error)}") from error
 
     def _finish(self) -> None:
         if self._tape is None:
             return
         try:
-            self._tape.close()
+            self._tape.close(flush=not self._broken)  # writing on after a failure crashes FFmpeg
         except av.FFmpegError as error:
             raise SinkError(f"{self.path} cannot be completed: {reason(error)}") from error
         logger.info("%s: %d frames written", self.path, self._tape.count)
@@ -134,12 +136,14 @@ class Tape:
             self._sound.carry(float(ticks * TICK))
         self._last, self.count = ticks, self.count + 1
 
-    def close(self) -> None:
-        """Writes what is still held back and completes the file."""
+    def close(self, flush: bool) -> None:
+        """Completes the file, with what is still held back where `flush` is set."""
         with ExitStack() as closing:
             closing.callback(self._container.close)
             if self._sound is not None:
                 closing.callback(self._sound.close)
+            if not flush:
+                return
             self._container.mux(self._video.encode(None))
             if self._sound is not None:
                 self._sound.finish(float((self._last + self._usual) * TICK))
