@@ -64,10 +64,12 @@ class Picture:
 
 def save(path: Path, frame: Frame) -> None:
     """Writes the frame's picture in the format that the name ends in. Raises SinkError where it cannot."""
+    jpeg = path.suffix.lower() in (".jpg", ".jpeg")
+    encoded, data = cv2.imencode(path.suffix, frame.image, [cv2.IMWRITE_JPEG_QUALITY, 95] if jpeg else [])
+    if not encoded:
+        h, w = frame.image.shape[:2]
+        raise SinkError(f"{path} cannot be written: a picture of {w}x{h} does not fit into {path.suffix}")
     try:
-        _, data = cv2.imencode(path.suffix, frame.image, [cv2.IMWRITE_JPEG_QUALITY, 95])
         path.write_bytes(data.tobytes())
-    except cv2.error as error:
-        raise SinkError(f"{path} cannot be encoded as a picture: {error.err}") from error
     except OSError as error:
         raise SinkError(f"{path} cannot be written: {reason(error)}") from error
