@@ -1,0 +1,250 @@
+"""The `liveswap-export` command: checkpoints in, model files for the pipeline out, with a table of what was chosen."""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from export.crops import has_split, read_crops
+from export.parity import Agreement, Running, milliseconds, picture_agreement, reading_agreement, torch_parity
+from export.quantize import RECIPES, quantize
+from export.to_onnx import (
+    DecoderGraph,
+    EncoderGraph,
+    LandmarkGraph,
+    export_decoder,
+    export_encoder,
+    export_landmarks,
+)
+from realtime.errors import LiveswapError, SettingsError
+from realtime.swap.contract import Contract
+from training.checkpoint import load_landmarks, load_swap
+
+CALIBRATION: Final = 200  # crops that the calibration sees
+CHECKED: Final = 100  # other crops, on which the forms are compared
+LICENCE: Final = "Apache-2.0"  # of weights trained on rendered people
+
+NEARLY: Final = 0.9  # a form that is less than a tenth faster is not worth its inexactness
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One form of one model, measured."""
+
+    model: str
+    precision: str  # the recipe's name
+    path: Path
+    milliseconds: float
+    agreement: Agreement
+    kept: bool = False
+
+    @property
+    def megabytes(self) -> float:
+        """The file's size, MB of 10^6 bytes."""
+        return self.path.stat().st_size / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Inputs of one model: to calibrate with, and others to compare on."""
+
+    calibration: NDArray[Any]
+    checked: NDArray[Any]
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option(help="Folder for the model files.")],
+    swap: Annotated[Path | None, typer.Option(help="Checkpoint of the swap network.")] = None,
+    landmarks: Annotated[Path | None, typer.Option(help="Checkpoint of the landmark network.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Real inputs for int8: a dataset folder, or an .npy of crops. None: fp32 only.")
+    ] = None,
+    licence: Annotated[str, typer.Option(help="Licence of the weights, an SPDX name.")] = LICENCE,
+    threads: Annotated[int, typer.Option(help="Threads for the timing.")] = 2,
+) -> None:
+    """Turn checkpoints into landmarks.onnx, encoder.onnx and one NAME.onnx for each identity."""
+    if swap is None and landmarks is None:
+        raise SettingsError("there is nothing to export, wanted --swap or --landmarks with a checkpoint")
+    forms: list[Form] = []
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        if landmarks is not None:
+            forms += landmark_forms(landmarks, data, work, licence, threads)
+        if swap is not None:
+            forms += swap_forms(swap, data, work, licence, threads)
+        show(forms)
+        deliver((form for form in forms if form.kept), out)
+
+
+def landmark_forms(checkpoint: Path, data: Path | None, work: Path, licence: str, threads: int) -> list[Form]:
+    """The landmark network's forms, one of them kept. Raises LiveswapError."""
+    net, record = load_landmarks(checkpoint)
+    path = work / "landmarks.fp32.onnx"
+    contract = export_landmarks(net, path, licence, record)
+    sample = _crop_sample(data, contract)
+    difference = torch_parity(LandmarkGraph(net), path, _checked(sample, contract))
+    if sample is None:
+        return [_unmeasured("landmarks", path, difference, _checked(sample, contract), threads)]
+    reference = Running.open(path)(sample.checked)
+
+    def agreement(candidate: Path) -> Agreement:
+        return reading_agreement(Running.open(candidate)(sample.checked), reference, contract.size)
+
+    return chosen("landmarks", path, difference, sample, agreement, threads)
+
+
+def swap_forms(checkpoint: Path, data: Path | None, work: Path, licence: str, threads: int) -> list[Form]:
+    """The forms of the encoder and of each decoder, one of each kept. Raises LiveswapError.
+
+    Each int8 form is judged by the decoded pictures, and decoders with the codes of the encoder that was kept, so
+    that the bounds hold for the whole way from crop to picture.
+    """
+    encoder, decoders, record = load_swap(checkpoint)
+    path = work / "encoder.fp32.onnx"
+    contract = export_encoder(encoder, path, licence, record)
+    paths = {name: work / f"{name}.fp32.onnx" for name in decoders}
+    for name, decoder in decoders.items():
+        export_decoder(decoder, paths[name], name, contract.encoder, licence, record)
+    sample = _crop_sample(data, contract)
+    crops = _checked(sample, contract)
+    difference = torch_parity(EncoderGraph(encoder), path, crops)
+    codes = Running.open(path)(crops)["code"]
+    differences = {name: torch_parity(DecoderGraph(decoder), paths[name], codes) for name, decoder in decoders.items()}
+    if sample is None:
+        return [
+            _unmeasured("encoder", path, difference, crops, threads),
+            *(_unmeasured(name, paths[name], differences[name], codes, threads) for name in decoders),
+        ]
+    references = {name: Running.open(paths[name])(codes) for name in decoders}
+
+    def pictures(name: str, seen: NDArray[Any], decoder: Path) -> Agreement:
+        drawn, wanted = Running.open(decoder)(seen), references[name]
+        return picture_agreement(drawn["face"], drawn["mask"], wanted["face"], wanted["mask"])
+
+    def through_encoder(candidate: Path) -> Agreement:
+        seen = Running.open(candidate)(crops)["code"]
+        said = {name: pictures(name, seen, paths[name]) for name in decoders}
+        return next((a for a in said.values() if not a.passed), next(iter(said.values())))
+
+    forms = chosen("encoder", path, difference, sample, through_encoder, threads)
+    kept = Running.open(next(form.path for form in forms if form.kept))
+    coded = Sample(kept(sample.calibration)["code"], kept(sample.checked)["code"])
+    for name in decoders:
+        agreement = partial(pictures, name, coded.checked)
+        forms += chosen(name, paths[name], differences[name], coded, agreement, threads)
+    return forms
+
+
+def chosen(
+    model: str,
+    path: Path,
+    difference: float,
+    sample: Sample,
+    agreement: Callable[[Path], Agreement],
+    threads: int,
+) -> list[Form]:
+    """The fp32 form and each recipe's, one of them kept (see choice)."""
+    paths = [path]
+    for number, recipe in enumerate(RECIPES):
+        paths.append(path.with_name(f"{model}.{number}.onnx"))
+        quantize(path, paths[-1], sample.calibration, recipe)
+    times = milliseconds(paths, sample.checked[:1], threads)
+    agreements = [_with_torch(difference), *(agreement(candidate) for candidate in paths[1:])]
+    names = ("fp32", *(recipe.name for recipe in RECIPES))
+    best = choice(times, [said.passed for said in agreements])
+    return [
+        Form(model, name, where, taken, said, place == best)
+        for place, (name, where, taken, said) in enumerate(zip(names, paths, times, agreements, strict=True))
+    ]
+
+
+def choice(times: Sequence[float], passed: Sequence[bool]) -> int:
+    """Which form to keep, of forms that come in the order of their exactness, fp32 first, each with its time.
+
+    The fastest of those that passed; a more exact one where it is nearly as fast, or chance would decide.
+    """
+    passing = [place for place, fine in enumerate(passed) if fine]
+    fastest = min(times[place] for place in passing)
+    return next(place for place in passing if times[place] <= fastest / NEARLY)
+
+
+def show(forms: Sequence[Form]) -> None:
+    """Print the table of all forms; the kept ones are marked."""
+    table = Table(title="exported models, the kept forms marked")
+    for heading in ("model", "form", "ms", "MB", "against fp32", "kept"):
+        table.add_column(heading, justify="right" if heading in ("ms", "MB") else "left")
+    for form in forms:
+        kept = "yes" if form.kept else "" if form.agreement.passed else "out of bounds"
+        table.add_row(
+            form.model, form.precision, f"{form.milliseconds:.2f}", f"{form.megabytes:.2f}", form.agreement.words, kept
+        )
+    Console().print(table)
+
+
+def deliver(forms: Iterable[Form], out: Path) -> None:
+    """Copy the kept files into out under their names. Raises SettingsError when they cannot be written."""
+    kept = list(forms)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for form in kept:
+            shutil.copyfile(form.path, out / f"{form.model}.onnx")
+    except OSError as error:
+        raise SettingsError(f"the models cannot be written to {out}: {error.strerror}") from error
+    total = sum(form.megabytes for form in kept)
+    Console().print(f"{len(kept)} files, {total:.1f} MB, in {out}")
+
+
+def _crop_sample(data: Path | None, contract: Contract) -> Sample | None:
+    if data is None:
+        return None
+    size, coverage = contract.size, contract.coverage
+    if has_split(data, "test-*"):
+        calibration = read_crops(data, size, coverage, CALIBRATION)
+        return Sample(calibration, read_crops(data, size, coverage, CHECKED, "test-*"))
+    crops = read_crops(data, size, coverage, CALIBRATION + CHECKED)
+    if len(crops) < 2:
+        raise SettingsError(f"{data} has {len(crops)} crop, wanted at least 2: to calibrate with and to compare on")
+    return Sample(crops[::2], crops[1::2])
+
+
+def _checked(sample: Sample | None, contract: Contract) -> NDArray[Any]:
+    """Crops to compare torch and onnxruntime on: real ones, or noise where there are none."""
+    if sample is not None:
+        return sample.checked
+    noise = np.random.default_rng(0).integers(0, 256, (8, contract.size, contract.size, 3))
+    return noise.astype(np.uint8)
+
+
+def _with_torch(difference: float) -> Agreement:
+    return Agreement(True, f"(from torch {difference:.1e})")
+
+
+def _unmeasured(model: str, path: Path, difference: float, items: NDArray[Any], threads: int) -> Form:
+    (taken,) = milliseconds([path], items[:1], threads)
+    return Form(model, "fp32", path, taken, _with_torch(difference), True)
+
+
+def main() -> None:
+    """Run the command; what the user can mend is one sentence and exit code 2."""
+    try:
+        app()
+    except LiveswapError as error:
+        print(f"liveswap-export: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""An fp32 model to int8: static, per channel, calibrated on real inputs."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import onnx
+from numpy.typing import NDArray
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from export.to_onnx import set_contract
+from realtime.swap.contract import Contract
+
+_WEIGHTY: Final = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One way to quantise.
+
+    The last layer before each output may stay in fp32: eight bits are few for a coordinate, and before a sigmoid they
+    show as bands. Weights have seven bits, or CPUs without VNNI overflow in the products of bytes (same speed).
+    """
+
+    name: str
+    heads: bool  # whether the last layers are quantised as well
+
+
+# The more exact one first.
+RECIPES: Final = (Recipe("int8, last layer fp32", heads=False), Recipe("int8", heads=True))
+
+
+class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
+    """Hands arrays to the calibration, one item of the batch at a time."""
+
+    def __init__(self, name: str, items: NDArray[Any]) -> None:
+        self._feeds: Iterator[dict[str, NDArray[Any]]] = iter({name: item[None]} for item in items)
+
+    def get_next(self) -> dict[str, NDArray[Any]] | None:
+        """The next input, or None after the last."""
+        return next(self._feeds, None)
+
+
+def quantize(source: Path, target: Path, items: NDArray[Any], recipe: Recipe) -> Contract:
+    """Write source as int8 to target, calibrated on items (n, ...) of its one input; the new contract.
+
+    Activations are unsigned, weights signed: measured 1.5 times faster than both signed. Transposed convolutions
+    stay fp32 in effect, since onnxruntime's CPU provider has no int8 kernel for them.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        model = onnx.load(prepared)
+        quantize_static(
+            str(prepared),
+            str(target),
+            Reader(model.graph.input[0].name, items),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            reduce_range=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=[] if recipe.heads else heads(model),
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+    said = {entry.key: entry.value for entry in onnx.load(source).metadata_props}
+    contract = replace(Contract.from_metadata(said, source.name), precision="int8")
+    quantized = onnx.load(target)
+    set_contract(quantized, contract)
+    onnx.save(quantized, target)
+    return contract
+
+
+def heads(model: onnx.ModelProto) -> list[str]:
+    """The names of the last layer with weights before each output, and of all nodes after it."""
+    makers = {output: node for node in model.graph.node for output in node.output}
+    found: dict[str, None] = {}
+    waiting = [entry.name for entry in model.graph.output]
+    while waiting:
+        node = makers.get(waiting.pop())
+        if node is None or node.name in found:
+            continue
+        found[node.name] = None
+        if node.op_type not in _WEIGHTY:
+            waiting.extend(node.input)
+    return list(found)

@@ -1,0 +1,77 @@
+"""The command turns checkpoints into a folder that the pipeline runs, or says in one sentence why not."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from export.__main__ import main
+from realtime.swap.identity import Shelf
+from realtime.swap.session import SessionSettings
+from tests.export.conftest import Made
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["liveswap-export", *(str(argument) for argument in arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    code = ended.value.code
+    return code if isinstance(code, int) else 0
+
+
+def test_checkpoints_become_a_folder_of_models(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "models"
+    code = run(
+        monkeypatch, "--swap", made.swap_file, "--landmarks", made.landmarks_file, "--data", made.crops_file,
+        "--out", out, "--threads", 1,
+    )  # fmt: skip
+    assert code == 0
+    assert sorted(path.name for path in out.iterdir()) == ["aster.onnx", "cedar.onnx", "encoder.onnx", "landmarks.onnx"]
+    assert Shelf.load(out, SessionSettings(provider="cpu", threads=1)).names == ("aster", "cedar")
+    said = capsys.readouterr().out
+    assert all(word in said for word in ("landmarks", "encoder", "aster", "fp32", "int8", "PSNR", "yes"))
+
+
+def test_without_data_everything_is_fp32(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, "--swap", made.swap_file, "--out", tmp_path) == 0
+    cards = Shelf.load(tmp_path, SessionSettings(provider="cpu", threads=1)).cards()
+    assert [(card.name, card.precision) for card in cards] == [("aster", "fp32"), ("cedar", "fp32")]
+    assert cards[0].training["steps"] == 34
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((), "nothing to export"),
+        (("--swap", "nowhere.pt"), "there is no checkpoint nowhere.pt"),
+        (("--swap", __file__), "is truncated or no checkpoint"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_sentence(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    sentence: str,
+) -> None:
+    assert run(monkeypatch, "--out", tmp_path, *arguments) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert "Traceback" not in error
+
+
+def test_a_checkpoint_of_the_other_kind_is_named(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--out", tmp_path, "--swap", made.landmarks_file) == 2
+    assert "wanted liveswap-swap-1" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_named(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert run(monkeypatch, "--landmarks", made.landmarks_file, "--out", tmp_path / "file" / "models") == 2
+    assert "cannot be written" in capsys.readouterr().err

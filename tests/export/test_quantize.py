@@ -1,0 +1,79 @@
+"""int8 says nearly the same as fp32, where it is let loose."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from export.parity import Running, psnr
+from export.quantize import RECIPES, Recipe, heads, quantize
+from export.to_onnx import export_decoder, export_encoder
+from realtime.swap.contract import Contract
+from tests.export.conftest import Made
+from tests.models import DIGEST
+from training.model import Decoder
+
+EXACT, FULL = RECIPES
+
+
+@pytest.fixture(scope="module")
+def encoder(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("encoder") / "encoder.onnx"
+    export_encoder(made.swap.encoder, path, "Apache-2.0", {"steps": 34})
+    return path
+
+
+@pytest.fixture(scope="module")
+def decoder(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("decoder") / "aster.onnx"
+    module = made.swap.decoders["aster"]
+    assert isinstance(module, Decoder)
+    export_decoder(module, path, "aster", DIGEST, "Apache-2.0", {"steps": 34})
+    return path
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+def test_the_int8_encoder_makes_nearly_equal_codes(made: Made, encoder: Path, tmp_path: Path, recipe: Recipe) -> None:
+    quantize(encoder, tmp_path / "int8.onnx", made.crops[:16], recipe)
+    wanted = Running.open(encoder)(made.crops[16:])["code"]
+    seen = Running.open(tmp_path / "int8.onnx")(made.crops[16:])["code"]
+    assert np.corrcoef(seen.ravel(), wanted.ravel())[0, 1] > 0.99
+    assert not np.array_equal(seen, wanted)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+def test_the_int8_decoder_draws_nearly_the_same(decoder: Path, tmp_path: Path, recipe: Recipe) -> None:
+    codes = np.random.default_rng(2).normal(0, 1, (24, 16)).astype(np.float32)
+    quantize(decoder, tmp_path / "int8.onnx", codes[:16], recipe)
+    wanted, seen = Running.open(decoder)(codes[16:]), Running.open(tmp_path / "int8.onnx")(codes[16:])
+    assert psnr(seen["face"], wanted["face"], np.ones_like(wanted["mask"])) > 25
+
+
+def test_the_file_says_that_it_is_int8_and_is_smaller(made: Made, encoder: Path, tmp_path: Path) -> None:
+    contract = quantize(encoder, tmp_path / "int8.onnx", made.crops, FULL)
+    said = {entry.key: entry.value for entry in onnx.load(tmp_path / "int8.onnx").metadata_props}
+    assert Contract.from_metadata(said) == contract
+    assert contract.precision == "int8"
+    assert contract.training == {"steps": 34}
+    assert (tmp_path / "int8.onnx").stat().st_size < 0.4 * encoder.stat().st_size
+
+
+def test_the_heads_are_the_last_layer_and_what_follows(decoder: Path) -> None:
+    model = onnx.load(decoder)
+    kinds = {node.name: node.op_type for node in model.graph.node}
+    names = heads(model)
+    assert [kinds[name] for name in names].count("Conv") == 1
+    assert {"Conv", "DepthToSpace", "Sigmoid"} <= {kinds[name] for name in names}
+    assert "Relu" not in {kinds[name] for name in names}
+
+
+def test_with_exact_heads_the_last_layer_keeps_its_weights(decoder: Path, tmp_path: Path) -> None:
+    codes = np.random.default_rng(2).normal(0, 1, (4, 16)).astype(np.float32)
+    for recipe in RECIPES:
+        quantize(decoder, tmp_path / f"{recipe.heads}.onnx", codes, recipe)
+    last = [node.input[1] for node in onnx.load(decoder).graph.node if node.op_type == "Conv"][-1]
+    kept = {entry.name for entry in onnx.load(tmp_path / "False.onnx").graph.initializer}
+    changed = {entry.name for entry in onnx.load(tmp_path / "True.onnx").graph.initializer}
+    assert last in kept
+    assert last not in changed
