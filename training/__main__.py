@@ -1,0 +1,69 @@
+"""The `liveswap-train` command: rendered people, the landmark net, the swap net, and looking at what came out."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import torch
+import typer
+
+from realtime.errors import LiveswapError
+from training.heads.commands import app as heads
+from training.landmarks import LandmarkSettings, train_landmarks
+from training.loop import Plan
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(heads, name="heads")
+
+Data = Annotated[Path, typer.Argument(help="A dataset that `liveswap-train heads` wrote.")]
+Out = Annotated[Path, typer.Option("--out", help="The folder for the checkpoint and what belongs to it.")]
+Minutes = Annotated[float | None, typer.Option(help="How long to train altogether, time before a resume included.")]
+Steps = Annotated[int | None, typer.Option(help="Instead of --minutes: how many steps altogether.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")]
+Batch = Annotated[int, typer.Option(help="Crops in a step.")]
+Seed = Annotated[int, typer.Option(help="Another seed, other batches.")]
+Threads = Annotated[int, typer.Option(min=1, help="Threads of the network; more than there are idle cores slows it.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+
+
+def main() -> None:
+    """The console script. An expected fault is one sentence on stderr and exit code 2; others keep their traceback."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    try:
+        app()
+    except LiveswapError as error:
+        typer.echo(f"liveswap-train: {error}", err=True)
+        sys.exit(2)
+
+
+@app.command()
+def landmarks(
+    data: Data,
+    out: Out,
+    minutes: Minutes = None,
+    steps: Steps = None,
+    resume: Resume = False,
+    batch: Batch = 32,
+    seed: Seed = 0,
+    threads: Threads = 1,
+    device: Device = "auto",
+) -> None:
+    """Train the landmark net; writes landmarks.pt into --out."""
+    where = prepare(threads, device)
+    train_landmarks(data, out, Plan(minutes, steps), resume, LandmarkSettings(batch=batch, seed=seed), device=where)
+
+
+def prepare(threads: int, device: str) -> str:
+    """Sets the libraries' threads and says which device to use. Raises LiveswapError for one that is not there."""
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(1)  # batches are cut in one thread of their own
+    found = "cuda" if torch.cuda.is_available() else "cpu"
+    if device not in ("auto", "cpu", "cuda") or (device == "cuda" and found != "cuda"):
+        raise LiveswapError(f"there is no device '{device}' here, wanted auto, cpu{', cuda' * (found == 'cuda')}")
+    return found if device == "auto" else device
+
+
+if __name__ == "__main__":
+    main()
