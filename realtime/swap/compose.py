@@ -17,7 +17,7 @@ Picture = NDArray[np.float32]  # (S, S, 3) BGR 0..255
 Mask = NDArray[np.float32]  # (S, S) 0..1
 
 _SAMPLE: Final = 64  # px: colour statistics need no more
-_GAIN: Final = (0.35, 2.8)  # per channel: how far light and skin of the scene may pull the identity's colours
+_GAIN: Final = (0.12, 2.5)  # per channel: how far light and skin of the scene may pull the identity's colours
 _SPREAD: Final = (0.75, 1.33)  # of the contrast, alike in all channels, so that colours never turn grey
 _FADE: Final = 0.06  # of the crop's side, where the mask fades to nothing towards the border
 

@@ -81,7 +81,7 @@ def test_in_extreme_light_colours_stay_finite_and_the_features_stay_visible(ligh
 def test_a_black_face_region_does_not_turn_the_identity_black() -> None:
     image, mask = drawn_face((120, 130, 140), SIZE)
     matched = match_colour(image * np.float32(255), mask, np.zeros((64, 64, 3), np.uint8))
-    assert matched[90, 60].min() > 30
+    assert matched[90, 60].min() > 10
 
 
 def test_saturated_colours_do_not_turn_grey() -> None:
