@@ -240,14 +240,20 @@ def devices(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = 
     typer.echo(f"virtual camera  {'--sink virtualcam  ' if virtual.available else 'none: '}{virtual.detail}")
 
 
-@app.callback()
-def about(
-    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Say the version and end.")] = False,
-) -> None:
-    """A person on camera becomes somebody else, live."""
-    if version:
+def say_version(wanted: bool) -> None:
+    """Says the version and ends, where it is wanted."""
+    if wanted:
         typer.echo(f"liveswap {importlib.metadata.version('liveswap')}")
         raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=say_version, is_eager=True, help="Say the version and end.")
+    ] = False,
+) -> None:
+    """A person on camera becomes somebody else, live."""
 
 
 def perform(settings: Settings, console: Console, pictures: album.Album | None = None) -> dict[str, Any]:
