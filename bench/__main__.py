@@ -10,6 +10,7 @@ from rich.console import Console
 
 from bench import latency as bench_latency
 from bench import stages as bench_stages
+from bench.detection import detection
 from bench.report import runs_table, with_origin, write
 from realtime.__main__ import DEMO
 from realtime.errors import LiveswapError
@@ -25,7 +26,7 @@ Seconds = Annotated[float | None, typer.Option(metavar="S", help="Of the clip; a
 Threads = Annotated[int | None, typer.Option(metavar="N", help="Of each model on the CPU.")]
 Provider = Annotated[str | None, typer.Option(metavar="auto|cpu|cuda|...")]
 Size = Annotated[int | None, typer.Option(metavar="PIXELS", help="Fit the clip into this size.")]
-Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers as JSON as well.")]
+Out = Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the numbers as JSON as well.")]
 
 
 def main() -> None:
@@ -48,7 +49,7 @@ def latency(
     height: Size = None,
     threads: Threads = None,
     provider: Provider = None,
-    json: Json = None,
+    out: Out = None,
 ) -> None:
     """A clip at camera speed into nothing: fps, drops, age at delivery, time of each stage."""
     speak(0)
@@ -56,7 +57,7 @@ def latency(
     settings = load(None, {**flags, "width": width, "height": height, "threads": threads, "provider": provider})
     numbers = bench_latency.measure(settings, runs)
     Console().print(runs_table(source.name, {f"median of {runs}": numbers["summary"]}))
-    keep(numbers, json)
+    keep(numbers, out)
 
 
 @app.command()
@@ -68,7 +69,7 @@ def stages(
     rounds: Annotated[int, typer.Option(min=1, max=100, help="How often each; medians are shown.")] = 2,
     threads: Threads = None,
     provider: Provider = None,
-    json: Json = None,
+    out: Out = None,
 ) -> None:
     """Which work should share a loop: three groupings, in turns."""
     speak(0)
@@ -78,7 +79,10 @@ def stages(
     console = Console()
     console.print(runs_table(source.name, numbers["groupings"]))
     console.print(f"best: {numbers['best']}; in use: {numbers['in_use']}")
-    keep(numbers, json)
+    keep(numbers, out)
+
+
+app.command()(detection)
 
 
 def keep(numbers: dict[str, Any], path: Path | None) -> None:

@@ -24,7 +24,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def measured(words: list[str], path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(sys, "argv", ["liveswap-bench", *words, "--json", str(path)])
+    monkeypatch.setattr(sys, "argv", ["liveswap-bench", *words, "--out", str(path)])
     with pytest.raises(SystemExit) as ended:
         main()
     assert not ended.value.code
