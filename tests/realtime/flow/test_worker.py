@@ -32,7 +32,7 @@ async def test_the_event_loop_stays_free_during_a_call() -> None:
         while not call.done():
             await asyncio.sleep(0.005)
             ticks += 1
-    assert ticks >= 5  # 20 without any other load
+    assert ticks >= 3  # 20 without any other load
 
 
 async def test_what_a_call_raises_leaves_run() -> None:
@@ -84,15 +84,17 @@ async def test_a_call_that_has_not_begun_never_begins_when_cancelled() -> None:
 
 
 async def test_a_fault_of_a_cancelled_call_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    release = threading.Event()
+    began, release = threading.Event(), threading.Event()
 
     def fail() -> None:
+        began.set()
         release.wait(5)
         raise ValueError("broken plate")
 
     async with Worker("kitchen") as worker:
         call = asyncio.create_task(worker.run(fail))
-        await asyncio.sleep(0.02)
+        while not began.is_set():
+            await asyncio.sleep(0.001)
         call.cancel()
         release.set()
         with caplog.at_level(logging.WARNING), pytest.raises(asyncio.CancelledError):

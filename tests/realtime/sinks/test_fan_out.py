@@ -30,8 +30,8 @@ async def test_a_slow_sink_does_not_slow_the_others_when_live() -> None:
     async with FanOut([slow, quick], live=True) as sink:
         pipeline = Pipeline(FakeCamera(map(frame, range(50)), period=0.005), [], sink)
         await pipeline.run()
-    assert len(quick.frames) >= 45  # of 50: margin for a busy machine
-    assert 2 <= len(slow.frames) <= 20
+    assert len(quick.frames) >= 40  # of 50: margin for a busy machine
+    assert 2 <= len(slow.frames) < len(quick.frames)
     assert slow.numbers == sorted(set(slow.numbers))
     assert slow.numbers[-1] == quick.numbers[-1] == 49  # what is under way is delivered
     assert sink.dropped[0] == 50 - len(slow.frames) - pipeline.meters.report()["dropped"]

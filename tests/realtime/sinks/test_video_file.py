@@ -214,7 +214,7 @@ async def test_a_cancelled_recording_is_a_complete_file(tmp_path: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     seen = pictures_in(tmp_path / "out.mp4")
-    assert 16 <= len(seen) < 40
+    assert 0.5 - 0.001 <= seen[-1][0] < 39 / 30
     assert b"moof" not in _boxes(tmp_path / "out.mp4")
     assert set(threading.enumerate()) <= before
 
@@ -280,21 +280,20 @@ def _boxes(path: Path) -> list[bytes]:
 
 
 async def test_encoding_leaves_the_event_loop_free(tmp_path: Path) -> None:
-    """A tick of 2 ms is never late by more than 100 ms while 720p frames are encoded."""
+    """While 12 frames are encoded the loop turns more than twice for each; encoding in it would allow once."""
     noise = np.random.default_rng(0).integers(0, 255, (720, 1280, 3), np.uint8)
-    longest = 0.0
+    ticks = 0
 
     async def tick() -> None:
-        nonlocal longest
+        nonlocal ticks
         while True:
-            began = time.perf_counter()
-            await asyncio.sleep(0.002)
-            longest = max(longest, time.perf_counter() - began)
+            await asyncio.sleep(0.001)
+            ticks += 1
 
     ticking = asyncio.create_task(tick())
     await record(tmp_path / "out.mp4", frames_of([noise] * 12))
     ticking.cancel()
-    assert longest < 0.1
+    assert ticks > 24
 
 
 def _blocked(folder: Path) -> Path:

@@ -32,7 +32,7 @@ async def test_a_recorded_still_is_one_frame(picture: Path) -> None:
 
 
 async def test_a_live_still_is_a_steady_stream(picture: Path) -> None:
-    """40 frames a second: 20 take 475 ms; allowed 30 % more, never less."""
+    """40 frames a second: 20 take 475 ms; allowed twice as long, never less."""
     async with Still(picture, live=True, fps=40) as source:
         frames: list[Frame] = []
         began = time.perf_counter()
@@ -40,7 +40,7 @@ async def test_a_live_still_is_a_steady_stream(picture: Path) -> None:
             frames.append(await source.read())
             assert time.perf_counter() >= frames[-1].captured_at
         taken = time.perf_counter() - began
-    assert 0.475 <= taken < 0.62
+    assert 0.475 <= taken < 0.95
     assert frames[-1].captured_at - frames[0].captured_at == pytest.approx(19 / 40, abs=0.001)
 
 
