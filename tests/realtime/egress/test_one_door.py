@@ -8,7 +8,7 @@ import pytest
 import realtime
 
 ROOT = Path(realtime.__file__).parent
-# Who may call a sink's write: the gate, the flow that is handed a gate, and sinks around other sinks, for behind the gate.
+# Who may call a sink's write: the gate, the flow that is handed a gate, and sinks around sinks, behind the gate.
 DOORS = ("egress", "flow")
 BEHIND_THE_GATE = ("sinks/fan_out.py", "album.py")
 
