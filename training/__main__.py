@@ -8,11 +8,19 @@ from typing import Annotated
 import cv2
 import torch
 import typer
+from rich.console import Console
 
 from realtime.errors import LiveswapError
+from training import evaluate as measuring
+from training.checkpoint import load_swap_net
+from training.dataset import Dataset
 from training.heads.commands import app as heads
 from training.landmarks import LandmarkSettings, train_landmarks
 from training.loop import Plan
+from training.model import DecoderShape
+from training.preview import grid
+from training.swap import FILE as SWAP_FILE
+from training.swap import SwapSettings, train_swap
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(heads, name="heads")
@@ -53,6 +61,57 @@ def landmarks(
     """Train the landmark net; writes landmarks.pt into --out."""
     where = prepare(threads, device)
     train_landmarks(data, out, Plan(minutes, steps), resume, LandmarkSettings(batch=batch, seed=seed), device=where)
+
+
+@app.command()
+def swap(
+    data: Data,
+    out: Out,
+    landmarks: Annotated[Path, typer.Option(help="The landmark net's checkpoint; the encoder's trunk starts from it.")],
+    minutes: Minutes = None,
+    steps: Steps = None,
+    resume: Resume = False,
+    batch: Batch = 32,
+    size: Annotated[int, typer.Option(help="Pixels of the face that a decoder draws.")] = 160,
+    up: Annotated[str, typer.Option(help="How decoders enlarge: nearest, shuffle or transposed.")] = "nearest",
+    seed: Seed = 0,
+    threads: Threads = 1,
+    device: Device = "auto",
+) -> None:
+    """Train the shared encoder and a decoder for each identity; writes swap.pt and preview.jpg into --out."""
+    where, plan = prepare(threads, device), Plan(minutes, steps)
+    settings, decoder = SwapSettings(batch=batch, seed=seed), DecoderShape(size=size, up=up)
+    train_swap(data, landmarks, out, plan, resume, settings, decoder=decoder, device=where)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="The folder of a swap training.")],
+    data: Data,
+    items: Annotated[int | None, typer.Option(min=1, help="Held-out items; all if not given.")] = None,
+    threads: Threads = 1,
+    device: Device = "auto",
+) -> None:
+    """Measure on held-out people, beside two baselines; writes evaluation.json into the folder of the run."""
+    result = measuring.evaluate(run / SWAP_FILE, data, items, prepare(threads, device))
+    measuring.write(result, run / "evaluation.json")
+    Console().print(measuring.table(result))
+
+
+@app.command()
+def preview(
+    run: Annotated[Path, typer.Argument(help="The folder of a swap training.")],
+    data: Data,
+    columns: Annotated[int, typer.Option(min=1, max=100, help="Held-out moments to show.")] = 12,
+    threads: Threads = 1,
+) -> None:
+    """Draw held-out people: rows of anybody, then for each identity drawn, true and pasted; writes preview.png."""
+    where = torch.device(prepare(threads, "cpu"))
+    net, record = load_swap_net(run / SWAP_FILE)
+    decoder = DecoderShape.read(record["decoder"])
+    subject = measuring.Subject(Dataset.open(data, "test"), net.encoder.shape, decoder)
+    cv2.imwrite(str(run / "preview.png"), grid(net, subject, where, columns))
+    typer.echo(f"look at {run / 'preview.png'}")
 
 
 def prepare(threads: int, device: str) -> str:

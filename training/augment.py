@@ -74,15 +74,15 @@ def warp(image: NDArray[np.uint8], matrix: Matrix, size: int, border: int = cv2.
 
 
 def elastic(image: NDArray[np.uint8], matrix: Matrix, size: int, rng: Generator, amount: float) -> NDArray[np.uint8]:
-    """As warp, with a smooth random displacement of `amount` times the crop's width (standard deviation at 5 x 5 knots)."""
+    """As warp, with a smooth random displacement of `amount` times the crop's width (at 5 x 5 knots)."""
     back = cv2.invertAffineTransform(matrix).astype(np.float32)
     shift = rng.normal(0, amount * size, (5, 5, 2)).astype(np.float32)
     grid = np.asarray(cv2.resize(shift, (size, size), interpolation=cv2.INTER_CUBIC), np.float32)
     steps = np.arange(size, dtype=np.float32)
     grid[..., 0] += steps[None]
     grid[..., 1] += steps[:, None]
-    where = cv2.transform(grid, back)
-    return np.asarray(cv2.remap(image, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    x, y = cv2.split(cv2.transform(grid, back))
+    return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
 def patch(image: Image, occluded: Mask, rng: Generator) -> tuple[Image, Mask]:

@@ -54,8 +54,8 @@ class Description:
             raise LiveswapError(f"{folder} was cut with the template {read.template}, wanted {TEMPLATE_NAME}")
         if len(read.blend) != BLEND or not read.identities or read.size < 16 or not 1 <= read.coverage <= 3:
             raise LiveswapError(
-                f"{file} names {len(read.identities)} identities, {len(read.blend)} blend weights, size {read.size} and "
-                f"coverage {read.coverage}, wanted at least 1, {BLEND}, at least 16 and 1 to 3"
+                f"{file} names {len(read.identities)} identities, {len(read.blend)} blend weights, size {read.size} "
+                f"and coverage {read.coverage}, wanted at least 1, {BLEND}, at least 16 and 1 to 3"
             )
         return read
 
@@ -101,9 +101,8 @@ class Dataset:
                 shards.append(_open_shard(path, names, description))
         count = sum(len(shard["x"]) for shard in shards)
         if count < at_least:
-            raise LiveswapError(
-                f"{folder} has {count} items in {len(shards)} complete {SPLITS[split]} shards, wanted at least {at_least}"
-            )
+            found = f"{count} items in {len(shards)} complete {SPLITS[split]} shards"
+            raise LiveswapError(f"{folder} has {found}, wanted at least {at_least}")
         return cls(folder, description, shards)
 
     def __len__(self) -> int:

@@ -1,6 +1,5 @@
 """Trains the landmark net: points, blend weights, gaze and presence of a face from one crop."""
 
-import copy
 import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from training.augment import (
     texture,
     warp,
 )
+from training.batches import correlation, to_input
 from training.dataset import Dataset, Item
 from training.loop import Average, Clock, Guard, Plan, prepared, warm_cosine
 from training.losses import blend_loss, point_weights, points_loss
@@ -141,21 +141,9 @@ def _stack(rows: list[tuple[Any, ...]]) -> Batch:
     )
 
 
-def to_input(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """(n, s, s, 3) bytes to (n, 3, s, s) floats 0..1, channels last in memory."""
-    return torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float().div_(255)
-
-
 def face_size(points: Tensor) -> Tensor:
     """The outer-eye distance, or 0.8 of bridge to chin where that is more (a profile); (n,) of points (n, 70, 2)."""
     return torch.maximum((points[:, 36] - points[:, 45]).norm(dim=1), 0.8 * (points[:, 8] - points[:, 27]).norm(dim=1))
-
-
-def correlation(a: Tensor, b: Tensor) -> float:
-    """Pearson's, of two vectors; 0 where one of them does not vary."""
-    a, b = a - a.mean(), b - b.mean()
-    scale = float(a.norm() * b.norm())
-    return float((a * b).sum()) / scale if scale > 1e-9 else 0.0
 
 
 @torch.no_grad()
@@ -209,7 +197,7 @@ def train_landmarks(
     data, held_out = Dataset.open(folder, "train", settings.batch), Dataset.open(folder, "test")
     crops, test = Crops(data, shape, settings), Crops(held_out, shape, settings).test()
     net = LandmarkNet(shape).to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = Average(net, copy.deepcopy(net), settings.average)
+    average = Average(net, settings.average)
     optimiser = torch.optim.AdamW(net.parameters(), settings.rate, weight_decay=settings.decay, fused=True)
     step, before = _resume(out / FILE, shape, net, average, optimiser) if resume else (0, 0.0)
     clock, guard, weights = Clock(before), Guard(), point_weights().to(where)
@@ -261,7 +249,7 @@ def _line(step: int, seconds: float, before: float, loss: float, numbers: dict[s
 
 
 def _resume(
-    path: Path, shape: LandmarkShape, net: LandmarkNet, average: Average, optimiser: torch.optim.Optimizer
+    path: Path, shape: LandmarkShape, net: LandmarkNet, average: Average[LandmarkNet], optimiser: torch.optim.Optimizer
 ) -> tuple[int, float]:
     """Fills net, average and optimiser from the checkpoint; the step and the seconds to go on from."""
     content = checkpoint.load(path, checkpoint.LANDMARKS)

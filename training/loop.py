@@ -1,5 +1,6 @@
 """What both training loops need: how long to run, a thread that prepares batches, averaged weights."""
 
+import copy
 import math
 import queue
 import threading
@@ -7,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 import torch
 from torch import nn
@@ -15,6 +16,7 @@ from torch import nn
 from realtime.errors import LiveswapError, SettingsError
 
 T = TypeVar("T")
+Net = TypeVar("Net", bound=nn.Module)
 PATIENCE: Final = 20  # steps in a row with a loss that is no number
 
 
@@ -57,15 +59,14 @@ class Clock:
         return time.perf_counter() - self._start
 
 
-class Average:
+class Average(Generic[Net]):
     """An exponential moving average of a network's weights: steadier than the weights themselves."""
 
-    def __init__(self, net: nn.Module, copy: nn.Module, decay: float) -> None:
-        self.net = copy.eval().requires_grad_(False)
+    def __init__(self, net: Net, decay: float) -> None:
+        self.net = copy.deepcopy(net).eval().requires_grad_(False)
         self._decay = decay
-        self._pairs = list(zip(copy.state_dict().values(), net.state_dict().values(), strict=True))
-        copy.load_state_dict(net.state_dict())
-        moving = [(mine, its) for mine, its in self._pairs if mine.is_floating_point()]
+        pairs = zip(self.net.state_dict().values(), net.state_dict().values(), strict=True)
+        moving = [(mine, its) for mine, its in pairs if mine.is_floating_point()]
         self._mine, self._its = [mine for mine, _ in moving], [its for _, its in moving]
 
     @torch.no_grad()
@@ -103,7 +104,7 @@ def prepared(make: Callable[[int], T], first: int, depth: int = 4) -> Iterator[I
         while not done.is_set():
             try:
                 item: T | BaseException = make(number)
-            except BaseException as error:  # noqa: BLE001  (handed to the consumer, who raises it)
+            except BaseException as error:  # handed to the consumer, who raises it
                 item = error
             while not done.is_set():
                 try:

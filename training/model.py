@@ -165,7 +165,8 @@ class LandmarkNet(nn.Module):
 
     def read(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(n, hidden) to points (n, 70, 2), blend (n, 10), presence logit (n,)."""
-        return self.points(features).unflatten(1, (POINTS, 2)), self.blend(features), self.presence(features)[:, 0]
+        points: Tensor = self.points(features)
+        return points.view(-1, POINTS, 2), self.blend(features), self.presence(features)[:, 0]
 
     def forward(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(n, 3, s, s) to points (n, 70, 2) in unit coordinates, blend (n, 10), presence logit (n,)."""
@@ -284,11 +285,13 @@ class Auxiliary(nn.Module):
         self.blend = nn.Linear(code, BLEND)
         with torch.no_grad():
             for layer in self.points.values():
+                assert isinstance(layer, nn.Linear)
                 layer.bias.copy_(template_points(1.0).flatten())
 
     def forward(self, code: Tensor, identity: str) -> tuple[Tensor, Tensor]:
         """(n, z) to points (n, 70, 2) in unit coordinates of the crop with coverage 1, and blend (n, 10)."""
-        return self.points[identity](code).unflatten(1, (POINTS, 2)), self.blend(code)
+        points: Tensor = self.points[identity](code)
+        return points.view(-1, POINTS, 2), self.blend(code)
 
 
 class SwapNet(nn.Module):
