@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
@@ -253,7 +254,7 @@ def write_pairs(
     Yields the number of items written so far after each shard; shards that are already there are kept, so an
     interrupted run goes on. Raises LiveswapError when `out` holds data of other settings.
     """
-    assets = Assets.load(assets_folder)
+    Assets.load(assets_folder)  # a folder that cannot be used is refused before any process starts
     out.mkdir(parents=True, exist_ok=True)
     _describe(out, settings)
     each = settings.people * settings.frames
@@ -261,12 +262,8 @@ def write_pairs(
     todo = [(number, test) for number, test in jobs if not (out / shard_name(number, test)).exists()]
     done = (len(jobs) - len(todo)) * each
     yield done
-    del assets
-    context = get_context("spawn")
-    with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_start_worker, initargs=(assets_folder, settings)
-    ) as pool:
-        running = [pool.submit(_write_shard, out, settings, number, test) for number, test in todo]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        running = [pool.submit(_write_shard, assets_folder, out, settings, number, test) for number, test in todo]
         try:
             for future in as_completed(running):
                 future.result()
@@ -295,17 +292,16 @@ def _describe(out: Path, settings: PairSettings) -> None:
     path.write_text(json.dumps(description, indent=1))
 
 
-_STUDIO: dict[str, Studio] = {}  # one for each worker process, made by its initializer
-
-
-def _start_worker(assets_folder: Path, settings: PairSettings) -> None:
+@lru_cache(maxsize=1)
+def _studio(assets_folder: Path, settings: PairSettings) -> Studio:
+    """The studio of this worker process, set up with its first shard."""
     os.environ.setdefault("LP_NUM_THREADS", "1")  # Mesa's rasteriser: one thread a process, the processes are many
     cv2.setNumThreads(1)
-    _STUDIO["studio"] = Studio(Assets.load(assets_folder), settings.rendered, settings.identities)
+    return Studio(Assets.load(assets_folder), settings.rendered, settings.identities)
 
 
-def _write_shard(out: Path, settings: PairSettings, number: int, held_out: bool) -> None:
-    arrays = render_shard(_STUDIO["studio"], settings, number, held_out)
+def _write_shard(assets_folder: Path, out: Path, settings: PairSettings, number: int, held_out: bool) -> None:
+    arrays = render_shard(_studio(assets_folder, settings), settings, number, held_out)
     name = shard_name(number, held_out)
     part = out / f".{name}.part"
     part.mkdir(exist_ok=True)

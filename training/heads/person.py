@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import cv2
-import moderngl
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from realtime.errors import LiveswapError
 from training.heads import skin as paint
 from training.heads.assets import Assets, Hair
-from training.heads.renderer import Floats, Material, Mesh, Part, Renderer
+from training.heads.renderer import Floats, Material, Mesh, Part, Renderer, Texture
 from training.heads.skin import Colour, SkinLook
 
 UNIT: Final = 8.2  # centimetres in one head unit
@@ -257,7 +256,7 @@ class Person:
         for texture in self._textures.values():
             texture.release()
 
-    def _paint(self, rng: np.random.Generator) -> dict[str, moderngl.Texture]:
+    def _paint(self, rng: np.random.Generator) -> dict[str, Texture]:
         look, upload = self.look, self.anatomy.renderer.texture
         small = 256 if look.texture > 512 else 128
         gum = np.clip(0.55 * np.array([170.0, 82.0, 80.0]) + 0.45 * np.array(look.skin.lip), 0, 255)

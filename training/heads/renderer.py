@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from training.heads import shaders
 
 Floats = NDArray[np.float32]
+Texture = moderngl.Texture
 _SHADOW_RADIUS: Final = 3.2  # head units around the head that the shadow map covers
-_HEADLESS: Final[dict[str, Any]] = {"backend": "egl"}
 # Colour over what is there by its alpha; the alpha that is there (the mask) stays.
 _OVER: Final[Any] = (moderngl.SRC_ALPHA, moderngl.ONE_MINUS_SRC_ALPHA, moderngl.ZERO, moderngl.ONE)
 _ROW: Final = 8  # floats a vertex: place, normal, openness to ambient light, inside of the face's outline
@@ -114,7 +114,7 @@ class Part:
 
     mesh: Mesh
     material: Material
-    texture: moderngl.Texture
+    texture: Texture
     tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
     shininess: float = 0.3
     casts_shadow: bool = True
@@ -142,7 +142,7 @@ class Renderer:
     def __init__(self, width: int, height: int, supersample: float = 1, shadow: int = 1024) -> None:
         self.width, self.height = width, height
         self._drawn = extent = (round(width * supersample), round(height * supersample))
-        self.context = context = moderngl.create_context(standalone=True, **_HEADLESS)
+        self.context = context = moderngl.create_context(standalone=True, **dict[str, Any](backend="egl"))
         self.head = context.program(vertex_shader=shaders.HEAD_VERTEX, fragment_shader=shaders.HEAD_FRAGMENT)
         self.shadow = context.program(vertex_shader=shaders.SHADOW_VERTEX, fragment_shader=shaders.SHADOW_FRAGMENT)
         back = context.program(vertex_shader=shaders.BACK_VERTEX, fragment_shader=shaders.BACK_FRAGMENT)
@@ -163,7 +163,7 @@ class Renderer:
         """Gives the context and all it holds back."""
         self.context.release()
 
-    def texture(self, picture: NDArray[np.uint8]) -> moderngl.Texture:
+    def texture(self, picture: NDArray[np.uint8]) -> Texture:
         """A picture (h, w, 3 or 4) RGB(A) as a texture with mipmaps; the first row is v = 1."""
         texture = self.context.texture(picture.shape[1::-1], picture.shape[2], picture[::-1].tobytes(), alignment=1)
         texture.build_mipmaps()
