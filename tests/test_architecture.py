@@ -29,7 +29,7 @@ EXCEPTIONS = {
 OPTIONAL = ("aiohttp", "aiortc", "insightface", "moderngl", "pyvirtualcam", "tensorrt")
 OWN_FILE_OF = {"aiohttp": ("realtime.webrtc",), "aiortc": ("realtime.webrtc", "realtime.sources", "realtime.sinks")}
 ASYNCIO_MAY = ("realtime.flow", "realtime.sources", "realtime.sinks", "realtime.webrtc", "bench")
-ASYNCIO_FILES = ("realtime.__main__", "realtime.status", "realtime.egress.gate")
+ASYNCIO_FILES = ("realtime.__main__", "realtime.signals", "realtime.status")
 EGRESS_MAY = ("realtime.egress", "realtime.webrtc", "bench")
 EGRESS_FILES = ("realtime.__main__", "realtime")
 MUTABLE_CALLS = ("dict", "list", "set", "defaultdict", "deque", "Counter", "OrderedDict", "bytearray")
@@ -43,7 +43,7 @@ def module_of(path: Path) -> str:
 def imports_of(path: Path) -> set[str]:
     """Every module that a file names in an import, also inside functions; absolute."""
     package = module_of(path).split(".") if path.name == "__init__.py" else module_of(path).split(".")[:-1]
-    found = set()
+    found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
