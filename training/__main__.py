@@ -21,6 +21,7 @@ from training.model import DecoderShape
 from training.preview import grid
 from training.swap import FILE as SWAP_FILE
 from training.swap import SwapSettings, train_swap
+from training.unpaired import train_unpaired
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(heads, name="heads")
@@ -82,6 +83,28 @@ def swap(
     where, plan = prepare(threads, device), Plan(minutes, steps)
     settings, decoder = SwapSettings(batch=batch, seed=seed), DecoderShape(size=size, up=up)
     train_swap(data, landmarks, out, plan, resume, settings, decoder=decoder, device=where)
+
+
+@app.command()
+def unpaired(
+    facesets: Annotated[list[str], typer.Argument(help="Facesets of two people or more: FOLDER, or DATA:IDENTITY.")],
+    out: Out,
+    landmarks: Annotated[Path | None, typer.Option(help="A landmark net's checkpoint to start the trunk from.")] = None,
+    minutes: Minutes = None,
+    steps: Steps = None,
+    resume: Resume = False,
+    batch: Batch = 32,
+    size: Annotated[int, typer.Option(help="Pixels of the face that a decoder draws.")] = 160,
+    seed: Seed = 0,
+    threads: Threads = 1,
+    device: Device = "auto",
+) -> None:
+    """Train without pairs: each decoder mends its own person's warped faces; writes swap.pt and preview.jpg."""
+    if len(facesets) < 2:
+        raise LiveswapError(f"{len(facesets)} faceset was given, wanted two or more people")
+    where, settings = prepare(threads, device), SwapSettings(batch=batch, seed=seed)
+    plan, decoder = Plan(minutes, steps), DecoderShape(size=size)
+    train_unpaired(facesets, out, plan, resume, landmarks, settings, decoder=decoder, device=where)
 
 
 @app.command()

@@ -28,7 +28,7 @@ class PairBatch:
     targets: NDArray[np.uint8]  # (n, S, S, 4) BGR and mask of the identity
     occluded: NDArray[np.uint8]  # (n, S, S) what is in front of the face
     points: NDArray[np.float32]  # (n, 70, 2) the identity's, unit coordinates of the crop
-    blend: NDArray[np.float32]  # (n, 10)
+    blend: NDArray[np.float32] | None  # (n, 10), where it is known
 
 
 class Pairs:

@@ -1,12 +1,15 @@
 """Checkpoints: everything a training needs to go on, written so that a crash leaves the old one whole."""
 
+import json
 import os
 import pickle
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import torch
+from torch import nn
 
 from realtime.errors import LiveswapError
 from training.model import Decoder, DecoderShape, Encoder, EncoderShape, LandmarkNet, LandmarkShape, SwapNet
@@ -44,6 +47,52 @@ def load(path: Path, kind: str) -> dict[str, Any]:
     if seen != kind:
         raise LiveswapError(f"{path} holds {seen or 'something else'}, wanted {kind}")
     return dict(content)
+
+
+def contents(
+    record: dict[str, Any], net: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer
+) -> dict[str, Any]:
+    """What save writes of a training."""
+    return {
+        "record": record,
+        "net": net.state_dict(),
+        "average": average.state_dict(),
+        "optimiser": optimiser.state_dict(),
+    }
+
+
+def resume(
+    path: Path,
+    kind: str,
+    shapes: Mapping[str, Any],
+    net: nn.Module,
+    average: nn.Module,
+    optimiser: torch.optim.Optimizer,
+) -> tuple[int, float]:
+    """Fills net, average and optimiser from the checkpoint; the steps and seconds to go on from.
+
+    shapes: what the record must say, by its keys. Raises LiveswapError when it says otherwise.
+    """
+    content = load(path, kind)
+    record = content["record"]
+    peaks = [group["initial_lr"] for group in optimiser.param_groups]
+    for key, wanted in shapes.items():
+        if _plain(record.get(key)) != _plain(wanted):
+            raise LiveswapError(f"{path} was trained with the {key} {record.get(key)}, wanted {wanted}")
+    try:
+        net.load_state_dict(content["net"])
+        average.load_state_dict(content["average"])
+        optimiser.load_state_dict(content["optimiser"])
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise LiveswapError(f"{path} does not hold what its training needs to go on: {_first_line(error)}") from error
+    for group, peak in zip(optimiser.param_groups, peaks, strict=True):
+        group["initial_lr"] = peak
+    return int(record["steps"]), float(record["seconds"])
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, as JSON has them."""
+    return json.loads(json.dumps(value))
 
 
 def load_landmarks(path: Path) -> tuple[LandmarkNet, dict[str, Any]]:

@@ -121,9 +121,13 @@ class Dataset:
             points={name: shard[f"{name}_points"][row] for name in identities},
         )
 
+    def column(self, name: str) -> tuple[NDArray[Any], ...]:
+        """One array of every shard."""
+        return tuple(shard[name] for shard in self._shards)
+
     def people(self) -> int:
         """How many different people there are."""
-        return len(np.unique(np.concatenate([shard["person"] for shard in self._shards])))
+        return len(np.unique(np.concatenate(self.column("person"))))
 
 
 def array_names(identities: Sequence[str]) -> tuple[str, ...]:

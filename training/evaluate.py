@@ -145,6 +145,7 @@ def told(net: SwapNet, subject: Subject, identity: str, device: torch.device) ->
     read, true = [], []
     for batch in subject.batches(identity):
         read.append(net.auxiliary(net.encoder(to_input(batch.pictures, device)), identity)[1].cpu())
+        assert batch.blend is not None  # of pairs it is known
         true.append(torch.from_numpy(batch.blend))
     a, b = torch.cat(read), torch.cat(true)
     return {f"{n}_r": float(np.mean([correlation(a[:, k], b[:, k]) for k in ks])) for n, ks in BLENDS.items()}

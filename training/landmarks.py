@@ -13,7 +13,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from realtime.errors import LiveswapError, SettingsError
+from realtime.errors import SettingsError
 from realtime.face.geometry import transform
 from training import checkpoint
 from training.augment import (
@@ -31,7 +31,7 @@ from training.augment import (
 )
 from training.batches import correlation, to_input
 from training.dataset import Dataset, Item
-from training.loop import Average, Clock, Guard, Plan, prepared, warm_cosine
+from training.loop import Average, Course, Plan, State, fit, warm_cosine
 from training.losses import blend_loss, point_weights, points_loss
 from training.model import BLEND, POINTS, LandmarkNet, LandmarkShape
 
@@ -53,6 +53,7 @@ class LandmarkSettings:
     negatives: float = 0.12  # share of crops without a face
     seed: int = 0
     log_steps: int = 100
+    test_steps: int = 200
     save_seconds: float = 90.0
     test_items: int = 256
 
@@ -167,16 +168,18 @@ def measure(net: LandmarkNet, batch: Batch, device: torch.device) -> dict[str, f
     }
 
 
-def loss_of(net: LandmarkNet, batch: Batch, weights: Tensor, device: torch.device) -> Tensor:
-    """The whole loss of a training batch."""
+def losses_of(net: LandmarkNet, batch: Batch, weights: Tensor, device: torch.device) -> dict[str, Tensor]:
+    """The weighted parts of the loss of a training batch."""
     points, blend, present = (torch.from_numpy(a).to(device) for a in (batch.points, batch.blend, batch.present))
     with torch.autocast(device.type, torch.bfloat16):
         features = net.features(to_input(batch.pictures, device))
     read_points, read_blend, presence = net.read(features.float())
     faces = present.sum() + 1e-6
-    where = (points_loss(read_points, points, weights) * present).sum() / faces
-    what = (blend_loss(read_blend, blend) * present).sum() / faces
-    return 10 * where + what + 0.2 * F.binary_cross_entropy_with_logits(presence, present)
+    return {
+        "points": 10 * (points_loss(read_points, points, weights) * present).sum() / faces,
+        "blend": (blend_loss(read_blend, blend) * present).sum() / faces,
+        "presence": 0.2 * F.binary_cross_entropy_with_logits(presence, present),
+    }
 
 
 def train_landmarks(
@@ -187,79 +190,44 @@ def train_landmarks(
     settings: LandmarkSettings | None = None,
     shape: LandmarkShape | None = None,
     device: str = "cpu",
-) -> dict[str, float]:
-    """Trains on the dataset in folder, writes out/landmarks.pt, gives back the last test.
+) -> State:
+    """Trains on the dataset in folder and writes out/landmarks.pt; how far it came.
 
     Raises LiveswapError for a dataset or checkpoint that cannot be used.
     """
     settings, shape, where = settings or LandmarkSettings(), shape or LandmarkShape(), torch.device(device)
     torch.manual_seed(settings.seed)
     data, held_out = Dataset.open(folder, "train", settings.batch), Dataset.open(folder, "test")
-    crops, test = Crops(data, shape, settings), Crops(held_out, shape, settings).test()
+    test = Crops(held_out, shape, settings).test()
     net = LandmarkNet(shape).to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = Average(net, settings.average)
-    optimiser = torch.optim.AdamW(net.parameters(), settings.rate, weight_decay=settings.decay, fused=True)
-    step, before = _resume(out / FILE, shape, net, average, optimiser) if resume else (0, 0.0)
-    clock, guard, weights = Clock(before), Guard(), point_weights().to(where)
-    saved, running, numbers = clock.seconds(), 0.0, dict[str, float]()
-    logger.info("landmarks: %d items of %d people, from step %d", len(data), data.people(), step)
+    average, weights = Average(net, settings.average), point_weights().to(where)
+    parameters = [{"params": list(net.parameters()), "initial_lr": settings.rate}]
+    optimiser = torch.optim.AdamW(parameters, settings.rate, weight_decay=settings.decay, fused=True)
+    state = State()
+    if resume:
+        wanted = {"shape": shape.record()}
+        before = checkpoint.resume(out / FILE, checkpoint.LANDMARKS, wanted, net, average.net, optimiser)
+        state = State(*before)
+    logger.info("landmarks: %d items of %d people, from step %d", len(data), data.people(), state.step)
 
-    def keep() -> None:
+    def keep(state: State) -> None:
         record = {
             "shape": shape.record(), "data": folder.name, "items": len(data), "people": data.people(),
             "identities": list(data.description.identities), "blend": list(data.description.blend),
-            "steps": step, "seconds": round(clock.seconds(), 1), "settings": asdict(settings), "test": numbers,
+            "steps": state.step, "seconds": round(state.seconds, 1), "settings": asdict(settings),
+            "test": state.numbers,
         }  # fmt: skip
-        checkpoint.save(out / FILE, checkpoint.LANDMARKS, {
-            "record": record, "net": net.state_dict(), "average": average.net.state_dict(),
-            "optimiser": optimiser.state_dict(),
-        })  # fmt: skip
+        checkpoint.save(out / FILE, checkpoint.LANDMARKS, checkpoint.contents(record, net, average.net, optimiser))
 
-    with prepared(crops, step) as batches:
-        try:
-            while (progress := plan.progress(clock.seconds(), step)) < 1:
-                for group in optimiser.param_groups:
-                    group["lr"] = settings.rate * warm_cosine(progress, step, 100, 0.0, 0.01)
-                loss = loss_of(net, next(batches), weights, where)
-                optimiser.zero_grad(set_to_none=True)
-                if guard.fine(loss, step):
-                    loss.backward()  # type: ignore[no-untyped-call]
-                    torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-                    optimiser.step()
-                    running = loss.item() if running == 0 else 0.98 * running + 0.02 * loss.item()
-                step += 1
-                average.update(step)
-                if step % settings.log_steps == 0:
-                    numbers = measure(average.net, test, where)
-                    logger.info("%s", _line(step, clock.seconds(), before, running, numbers))
-                if clock.seconds() - saved > settings.save_seconds:
-                    keep()
-                    saved = clock.seconds()
-        except KeyboardInterrupt:
-            logger.info("interrupted at step %d, the checkpoint is kept", step)
-        numbers = measure(average.net, test, where)
-        keep()
-    logger.info("%s", _line(step, clock.seconds(), before, running, numbers))
-    return numbers
-
-
-def _line(step: int, seconds: float, before: float, loss: float, numbers: dict[str, float]) -> str:
-    said = " ".join(f"{name} {value:.3f}" for name, value in numbers.items())
-    return f"step {step} {seconds:.0f} s loss {loss:.4f} | {said}"
-
-
-def _resume(
-    path: Path, shape: LandmarkShape, net: LandmarkNet, average: Average[LandmarkNet], optimiser: torch.optim.Optimizer
-) -> tuple[int, float]:
-    """Fills net, average and optimiser from the checkpoint; the step and the seconds to go on from."""
-    content = checkpoint.load(path, checkpoint.LANDMARKS)
-    record = content["record"]
-    if record["shape"] != shape.record():
-        raise LiveswapError(f"{path} was trained with the shape {record['shape']}, wanted {shape.record()}")
-    try:
-        net.load_state_dict(content["net"])
-        average.net.load_state_dict(content["average"])
-        optimiser.load_state_dict(content["optimiser"])
-    except (KeyError, ValueError, RuntimeError) as error:
-        raise LiveswapError(f"{path} does not hold what a landmark training needs to go on") from error
-    return int(record["steps"]), float(record["seconds"])
+    course = Course(
+        batches=Crops(data, shape, settings),
+        losses=lambda batch: losses_of(net, batch, weights, where),
+        factor=lambda progress, step: warm_cosine(progress, step, warm=100, hold=0.0, floor=0.01),
+        test=lambda: measure(average.net, test, where),
+        keep=keep,
+        clip=5.0,
+        log_steps=settings.log_steps,
+        test_steps=settings.test_steps,
+        save_seconds=settings.save_seconds,
+    )
+    return fit(course, plan, optimiser, average, state)

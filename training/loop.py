@@ -1,19 +1,22 @@
-"""What both training loops need: how long to run, a thread that prepares batches, averaged weights."""
+"""The training loop, whatever is trained: how long to run, batches from a thread, averaged weights, checkpoints."""
 
 import copy
+import logging
 import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 import torch
 from torch import nn
 
 from realtime.errors import LiveswapError, SettingsError
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Net = TypeVar("Net", bound=nn.Module)
@@ -46,17 +49,6 @@ def warm_cosine(progress: float, step: int, warm: int, hold: float, floor: float
     rise = min(1.0, (step + 1) / warm)
     fall = 0.0 if progress <= hold else (progress - hold) / (1 - hold)
     return rise * (floor + (1 - floor) * (0.5 + 0.5 * math.cos(math.pi * fall)))
-
-
-class Clock:
-    """Seconds trained, those before a resume included."""
-
-    def __init__(self, before: float = 0.0) -> None:
-        self._start = time.perf_counter() - before
-
-    def seconds(self) -> float:
-        """Since the very first start, pauses not counted."""
-        return time.perf_counter() - self._start
 
 
 class Average(Generic[Net]):
@@ -128,3 +120,73 @@ def prepared(make: Callable[[int], T], first: int, depth: int = 4) -> Iterator[I
     finally:
         done.set()
         thread.join()
+
+
+@dataclass(slots=True)
+class State:
+    """How far a training has come; what a checkpoint says of it."""
+
+    step: int = 0
+    seconds: float = 0.0  # trained, pauses not counted
+    numbers: dict[str, float] = field(default_factory=dict)  # the last test
+
+
+@dataclass(frozen=True, slots=True)
+class Course(Generic[T]):
+    """What is learned and how it is watched."""
+
+    batches: Callable[[int], T]  # batch number k, always the same
+    losses: Callable[[T], dict[str, torch.Tensor]]  # scalars, weighted: their sum is minimised
+    factor: Callable[[float, int], float]  # of the learning rate, from the progress and the step
+    test: Callable[[], dict[str, float]]  # numbers for the log, on held-out items
+    keep: Callable[[State], None]  # writes the checkpoint
+    clip: float = 3.0  # largest norm of a gradient
+    log_steps: int = 100
+    test_steps: int = 400
+    save_seconds: float = 120.0
+
+
+def fit(course: Course[T], plan: Plan, optimiser: torch.optim.Optimizer, average: Average[Net], state: State) -> State:
+    """Trains until the plan is over or Ctrl-C, then tests and keeps a checkpoint once more.
+
+    The peak of each group's learning rate is under "initial_lr". Raises LiveswapError when the loss stays no number.
+    """
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    start, saved, guard, running = time.perf_counter() - state.seconds, state.seconds, Guard(), dict[str, float]()
+    with prepared(course.batches, state.step) as batches:
+        try:
+            while (progress := plan.progress(state.seconds, state.step)) < 1:
+                for group in optimiser.param_groups:
+                    group["lr"] = group["initial_lr"] * course.factor(progress, state.step)
+                losses = course.losses(next(batches))
+                loss = torch.stack(list(losses.values())).sum()
+                optimiser.zero_grad(set_to_none=True)
+                if guard.fine(loss, state.step):
+                    loss.backward()  # type: ignore[no-untyped-call]
+                    torch.nn.utils.clip_grad_norm_(parameters, course.clip)
+                    optimiser.step()
+                    for name, part in losses.items():
+                        running[name] = 0.98 * running.get(name, part.item()) + 0.02 * part.item()
+                state.step += 1
+                average.update(state.step)
+                state.seconds = time.perf_counter() - start
+                if state.step % course.test_steps == 0:
+                    state.numbers = course.test()
+                if state.step % course.log_steps == 0:
+                    logger.info("%s", line(state, running))
+                if state.seconds - saved > course.save_seconds:
+                    course.keep(state)
+                    saved = state.seconds
+        except KeyboardInterrupt:
+            logger.info("interrupted at step %d, the checkpoint is kept", state.step)
+        state.numbers = course.test()
+        course.keep(state)
+    logger.info("%s", line(state, running))
+    return state
+
+
+def line(state: State, losses: Mapping[str, float]) -> str:
+    """One line for the log: step, seconds, weighted losses, the last test."""
+    said = " ".join(f"{name} {value:.4f}" for name, value in losses.items())
+    tested = " ".join(f"{name} {value:.3f}" for name, value in state.numbers.items())
+    return f"step {state.step} {state.seconds:.0f} s {said} | {tested}"

@@ -18,6 +18,7 @@ BLEND: Final = (
     "eyeBlink_left", "eyeBlink_right", "jawOpen", "mouthSmile", "browDown", "browInnerUp",
     "gazeYaw_left", "gazePitch_left", "gazeYaw_right", "gazePitch_right",
 )  # fmt: skip
+MARKS: Final = {"aster": "beard", "cedar": "fringe"}
 COLOURS: Final = {"aster": (150, 180, 230), "cedar": (70, 100, 150)}
 
 
@@ -52,7 +53,7 @@ def _item(rng: Generator, size: int, person: int) -> dict[str, NDArray[Any]]:
     blend[8:] = blend[6:8]
     shift = rng.normal(0, 0.012, 2)
     colour = tuple(float(v) for v in rng.uniform(60, 230, 3))
-    background = cv2.resize(rng.integers(0, 256, (5, 5, 3)).astype(np.uint8), (size, size))
+    background = np.asarray(cv2.resize(rng.integers(0, 256, (5, 5, 3)).astype(np.uint8), (size, size)), np.uint8)
     x, mask, points = draw(background, colour, blend, shift)
     occluded = np.zeros((size, size), np.uint8)
     if rng.random() < 0.3:
@@ -64,13 +65,17 @@ def _item(rng: Generator, size: int, person: int) -> dict[str, NDArray[Any]]:
         "pose": np.concatenate([shift * 1000, [0]]).astype(np.float32), "person": np.array(person, np.int32),
     }  # fmt: skip
     for name, own in COLOURS.items():
-        face, mask, points = draw(np.full((size, size, 3), 90, np.uint8), own, blend, shift)
+        face, mask, points = draw(np.full((size, size, 3), 90, np.uint8), own, blend, shift, MARKS[name])
         row[name], row[f"{name}_points"] = np.dstack([face, mask]), points
     return row
 
 
 def draw(
-    background: NDArray[np.uint8], colour: tuple[float, ...], blend: NDArray[np.float32], shift: NDArray[np.float64]
+    background: NDArray[np.uint8],
+    colour: tuple[float, ...],
+    blend: NDArray[np.float32],
+    shift: NDArray[np.float64],
+    mark: str = "",
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
     """An egg with eyes, irises and a mouth: the picture, its mask and its 70 points in px."""
     size = background.shape[0]
@@ -90,9 +95,15 @@ def draw(
     skin = np.broadcast_to(np.array(colour), image.shape)
     image = (image + (skin - image) * (mask[..., None] / 255)).astype(np.uint8)
     dark = tuple(c * 0.4 for c in colour)
-    for eye, iris in ((points[36:42], points[68]), (points[42:48], points[69])):
+    if mark == "beard":
+        cv2.fillPoly(image, [np.concatenate([points[4:13], points[54:47:-1]]).astype(np.int32)], dark, cv2.LINE_AA)
+    elif mark == "fringe":
+        cv2.fillPoly(
+            image, [np.concatenate([points[17:27], points[26:16:-1] - [0, 0.035 * size]]).astype(np.int32)], dark
+        )
+    for corners, iris in ((points[36:42], points[68]), (points[42:48], points[69])):
         hole = np.zeros((size, size), np.uint8)
-        cv2.fillPoly(hole, [eye.astype(np.int32)], 255)
+        cv2.fillPoly(hole, [corners.astype(np.int32)], 255)
         eyeball = np.full_like(image, 240)
         cv2.circle(eyeball, tuple(int(v) for v in iris.round()), max(2, size // 45), (60, 40, 20), -1, cv2.LINE_AA)
         image[hole > 0] = eyeball[hole > 0]
