@@ -1,16 +1,16 @@
 """Everything liveswap raises on purpose.
 
-    LiveswapError                 one clear sentence for the user; the command ends with exit code 2
-    ├── SettingsError             a setting that is unknown, absurd or contradictory
-    ├── SourceError               a source cannot be opened or read
-    │   ├── SourceMissing         no such camera, file or folder
-    │   └── SourceLost            it was there and stopped
-    ├── SinkError                 an output cannot be opened or written
-    ├── ModelError                a model file is missing, broken, foreign or without a contract
-    │   └── UnknownIdentity       no identity of that name on the shelf
-    └── MissingExtra              an optional package or driver is not installed
+LiveswapError                 one clear sentence for the user; the command ends with exit code 2
+├── SettingsError             a setting that is unknown, absurd or contradictory
+├── SourceError               a source cannot be opened or read
+│   ├── SourceMissing         no such camera, file or folder
+│   └── SourceLost            it was there and stopped
+├── SinkError                 an output cannot be opened or written
+├── ModelError                a model file is missing, broken, foreign or without a contract
+│   └── UnknownIdentity       no identity of that name on the shelf
+└── MissingExtra              an optional package or driver is not installed
 
-    EndOfStream                   a source or mailbox has no more; an expected outcome, not a fault
+EndOfStream                   a source or mailbox has no more; an expected outcome, not a fault
 """
 
 
@@ -50,5 +50,5 @@ class MissingExtra(LiveswapError):
     """An optional package or driver is not installed."""
 
 
-class EndOfStream(Exception):  # noqa: N818  (an outcome, not an error)
+class EndOfStream(Exception):
     """A source or mailbox has no more."""
