@@ -1,6 +1,8 @@
 """Swaps the clips of a folder and measures how much of the person's expression arrives on the other face."""
 
 import logging
+import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,13 +17,15 @@ from rich.progress import track as progress
 from rich.table import Table
 
 from bench.detection import CLIPS, frames_of
-from bench.report import write
+from bench.report import with_origin, write
+from realtime.egress.label import Label
 from realtime.errors import SourceMissing
 from realtime.face.geometry import Image, Points
 from realtime.face.landmarks import BLEND, Landmarker, Reading
 from realtime.face.track import Tracker
 from realtime.frame import Frame
 from realtime.settings import load
+from realtime.sinks.writable import check_writable
 from realtime.swap.compose import Swapped, compose
 from realtime.swap.identity import Shelf
 from realtime.swap.swapper import Swapper
@@ -83,9 +87,11 @@ def footage(
     pooled = pooled_of(clips)
     Console().print(table(clips, pooled))
     if sheet and strips:
-        cv2.imwrite(str(sheet), np.vstack(strips))
+        check_writable(sheet)
+        cv2.imwrite(str(sheet), Label()(np.vstack(strips)))
     if out:
-        write(out, {"identity": settings.identity, "pooled": pooled, "clips": [asdict(clip) for clip in clips]})
+        numbers = {"identity": settings.identity, "pooled": pooled, "clips": [asdict(clip) for clip in clips]}
+        write(out, with_origin(numbers, shlex.join(["liveswap-bench", *sys.argv[1:]])))
 
 
 def look(swapper: Swapper, landmarker: Landmarker, frame: Frame) -> Moment | None:
