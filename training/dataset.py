@@ -18,7 +18,7 @@ from training.model import BLEND, POINTS
 logger = logging.getLogger(__name__)
 
 COMMON: Final = ("x", "x_occluded", "x_mask", "x_points", "blend", "pose", "person")
-SPLITS: Final = {"train": "shard-*", "test": "test-*"}
+SPLITS: Final[Mapping[str, str]] = {"train": "shard-*", "test": "test-*"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """How good a trained swap net is on people it has never seen, beside two answers that need no training."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,9 +19,12 @@ from training.dataset import Dataset
 from training.losses import WINDOW, ssim, toned
 from training.model import Decoder, DecoderShape, EncoderShape, SwapNet
 
-REGIONS: Final = {"face": None, "eyes": (slice(36, 48), 0.04), "mouth": (slice(48, 68), 0.045)}  # points, margin
+# The points of a region and the margin round them; None is all of the mask.
+REGIONS: Final[Mapping[str, tuple[slice, float] | None]] = {
+    "face": None, "eyes": (slice(36, 48), 0.04), "mouth": (slice(48, 68), 0.045),
+}  # fmt: skip
 SCORES: Final = ("psnr", "ssim")
-BLENDS: Final = {"blink": (0, 1), "jaw": (2,), "gaze_yaw": (6, 8), "gaze_pitch": (7, 9)}
+BLENDS: Final[Mapping[str, tuple[int, ...]]] = {"blink": (0, 1), "jaw": (2,), "gaze_yaw": (6, 8), "gaze_pitch": (7, 9)}
 CHUNK: Final = 32
 
 Guess = Callable[[PairBatch], Tensor]  # to faces (n, 3, S, S) BGR 0..1

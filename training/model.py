@@ -54,7 +54,7 @@ class LandmarkShape(_Shape):
 class EncoderShape(_Shape):
     """The shared encoder."""
 
-    size: int = 128  # crop pixels
+    size: int = 160  # crop pixels; less loses the lids
     coverage: float = 1.0  # of the crop
     squeeze: int = 64  # channels that enter the dense layer
     code: int = 256  # numbers that describe the face
@@ -71,7 +71,7 @@ class DecoderShape(_Shape):
     size: int = 160  # pixels of the face that comes out, coverage 1.0
     code: int = 256  # as the encoder's
     widths: tuple[int, int, int, int, int] = (64, 192, 192, 96, 48)  # channels at 1/16 (dense, conv), 1/8, 1/4, 1/2
-    up: str = "nearest"
+    up: str = "shuffle"
     activation: str = "relu"
 
     def __post_init__(self) -> None:
@@ -91,6 +91,16 @@ def _activation(name: str) -> nn.Module:
     return nn.ReLU() if name == "relu" else nn.LeakyReLU(0.1)
 
 
+def _start(*networks: nn.Module) -> None:
+    """He's initial weights (2015), so that a signal keeps its size through all layers; biases 0."""
+    for network in networks:
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+
+
 class Trunk(nn.Sequential):
     """Seven convolutions, (n, 3, s, s) to (n, 192, s/16, s/16); with or without batch normalisation."""
 
@@ -106,6 +116,7 @@ class Trunk(nn.Sequential):
         super().__init__(*layers)
         self.activation = activation
         self.normalised = normalised
+        _start(self)
 
     def folded(self) -> "Trunk":
         """The same function (as in eval mode) without batch normalisation."""
@@ -151,6 +162,7 @@ class LandmarkNet(nn.Module):
             nn.Linear(shape.squeeze * base * base, shape.hidden),
             _activation(shape.activation),
         )
+        _start(self.dense)
         self.points = nn.Linear(shape.hidden, POINTS * 2)
         self.blend = nn.Linear(shape.hidden, BLEND)
         self.presence = nn.Linear(shape.hidden, 1)
@@ -201,6 +213,7 @@ class Encoder(nn.Module):
             nn.Flatten(),
             nn.Linear(shape.squeeze * base * base, shape.code),
         )
+        _start(self.dense)
 
     def forward(self, picture: Tensor) -> Tensor:
         """(n, 3, s, s) to the code (n, z)."""
@@ -261,6 +274,13 @@ class Decoder(nn.Module):
             nn.Conv2d(half, 16, 3, 1, 1),
             nn.PixelShuffle(2),
         )
+        _start(self)
+        for layer in self.modules():
+            if isinstance(layer, Residual):  # starts as the way round alone
+                nn.init.zeros_(layer.second.weight)
+        last = self.layers[-2]
+        assert isinstance(last, nn.Conv2d)
+        nn.init.normal_(last.weight, std=0.01)  # starts at grey and half transparent
 
     def forward(self, code: Tensor) -> Tensor:
         """(n, z) to logits (n, 4, S, S): blue, green, red, mask."""

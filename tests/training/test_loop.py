@@ -1,5 +1,6 @@
 """The loop follows its plan, survives interruption exactly, and stops when there is nothing to learn from."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -113,4 +114,4 @@ def test_the_learning_rate_rises_stays_and_falls() -> None:
     assert factors[0] == pytest.approx(0.1)
     assert factors[10:51] == pytest.approx([1.0] * 41)
     assert factors[-1] == pytest.approx(0.1)
-    assert all(a >= b for a, b in zip(factors[50:], factors[51:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(factors[50:]))
