@@ -161,7 +161,10 @@ def film(assets: Assets, settings: ClipSettings) -> Iterator[NDArray[np.uint8]]:
     for i in range(frames):
         camera = scene.camera(show.pose[i].tolist(), _DISTANCE, fov, (float(show.drift[i, 0]), float(show.drift[i, 1])))
         body.stand(camera.to_eye)
-        parts = [*person.parts(person.pose(show.weights(i))), body.part]
+        parts = [
+            *person.parts(person.pose(show.weights(i), (float(show.gaze[i, 0]), float(show.gaze[i, 1])))),
+            body.part,
+        ]
         linear, _ = renderer.draw(parts, camera, scene.studio(), around)
         picture = tone_map(linear[..., :3], 0.92).astype(np.float32)
         picture += rng.normal(0, 1.2, picture.shape[:2])[..., None]  # a sensor's grain

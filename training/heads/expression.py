@@ -37,7 +37,10 @@ def both(name: str, weight: float) -> Weights:
 
 
 def look(yaw: float, pitch: float) -> Weights:
-    """Both eyes turned by yaw (+ to the picture's right) and pitch (+ up), degrees in the head's frame."""
+    """The lids of eyes turned by yaw (+ to the picture's right) and pitch (+ up), degrees in the head's frame.
+
+    These shapes do not turn the eyeballs; Person.pose does.
+    """
     across, up = yaw / GAZE_AT_ONE, pitch / GAZE_AT_ONE
     wanted = {
         "eyeLookOut_L": across, "eyeLookIn_R": across, "eyeLookIn_L": -across, "eyeLookOut_R": -across,

@@ -107,7 +107,7 @@ class Studio:
 
     def view(self, person: Person, shot: Shot, things: tuple[Part, ...] = ()) -> View:
         """Draws the person in the shot, with things in front."""
-        pose = person.pose(shot.weights)
+        pose = person.pose(shot.weights, shot.gaze)
         around = Surroundings(shot.background, person.look.shirt, person.look.collar, person.look.gloss)
         linear, cover = self.renderer.draw([*person.parts(pose), *things], shot.camera, shot.light, around)
         mask = (np.clip(linear[..., 3], 0, 1) * 255 + 0.5).astype(np.uint8)

@@ -13,6 +13,7 @@ from realtime.errors import LiveswapError
 from training.heads import skin as paint
 from training.heads.assets import Assets, Hair
 from training.heads.renderer import Floats, Material, Mesh, Part, Renderer, Texture
+from training.heads.scene import rotation
 from training.heads.skin import Colour, SkinLook
 
 UNIT: Final = 8.2  # centimetres in one head unit
@@ -149,6 +150,31 @@ class Pose:
     openness: float  # 0 mouth shut .. 1 wide open, for blending the baked light
 
 
+@dataclass(frozen=True, slots=True)
+class Eye:
+    """The vertices of one eye."""
+
+    ball: NDArray[np.int64]  # all that turns with the gaze
+    sclera: NDArray[np.int64]
+    pupil: NDArray[np.int64]  # those in the middle of the iris
+
+    def centre(self, places: Floats) -> Floats:
+        """About which the ball turns, (3,): the middle of the sphere, whose front bulges and has more vertices."""
+        low, high = places[self.sclera].min(0), places[self.sclera].max(0)
+        middle = (low + high) / 2
+        middle[2] = low[2] + (high[1] - low[1]) / 2
+        return np.asarray(middle, np.float32)
+
+
+def _eye(assets: Assets, side: str) -> Eye:
+    iris, sclera = (assets.faces[assets.materials == f"M_{part}{side}"] for part in ("Iris", "Sclera"))
+    vertices, first = np.unique(iris[:, :3].ravel(), return_index=True)
+    radius = np.linalg.norm(assets.uvs[iris[:, 3:].ravel()[first]] - 0.5, axis=1)
+    front = assets.vertices[vertices, 2] > assets.vertices[vertices, 2].mean()
+    whites = np.unique(sclera[:, :3])
+    return Eye(np.union1d(vertices, whites), whites, vertices[front & (radius < max(0.2, float(radius.min())))])
+
+
 class Anatomy:
     """What all heads share: parts, their meshes and the smooth outline of the face. One for each renderer."""
 
@@ -178,9 +204,8 @@ class Anatomy:
         self.inside = face_outline(assets)
         self.hair = {name: Mesh(renderer, h.uvs, h.triangles) for name, h in assets.hair.items()}
         self.hair_textures = {name: renderer.texture(h.texture[::2, ::2]) for name, h in assets.hair.items()}
-        self.iris_vertices = [
-            np.unique(assets.faces[assets.materials == name][:, :3]) for name in ("M_IrisRight", "M_IrisLeft")
-        ]
+        # The picture's left eye, which is the subject's right, comes first.
+        self.eyes = tuple(_eye(assets, side) for side in ("Right", "Left"))
 
     def _add(self, name: str, materials: tuple[str, ...]) -> None:
         assets, (low, high) = self.assets, self.assets.socket
@@ -287,8 +312,11 @@ class Person:
         total /= np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
         return places[hair.corners], total[hair.corners]
 
-    def pose(self, weights: Mapping[str, float]) -> Pose:
-        """The head in an expression, shapes by name."""
+    def pose(self, weights: Mapping[str, float], gaze: tuple[float, float] = (0.0, 0.0)) -> Pose:
+        """The head in an expression, shapes by name, its eyes turned by gaze: yaw and pitch in degrees.
+
+        The shapes eyeLook... move the lids alone, so the eyeballs are turned here, each about its own centre.
+        """
         assets, index = self.anatomy.assets, self.anatomy.index
         chosen = [(index[name], weight) for name, weight in weights.items() if weight and name in index]
         moved = self.rest
@@ -296,6 +324,11 @@ class Person:
             rows, amounts = (list(values) for values in zip(*chosen, strict=True))
             moved = moved + np.tensordot(np.array(amounts, np.float32), assets.expressions[rows], 1)
         places = ((moved - self.middle) / UNIT).astype(np.float32)
+        if any(gaze):
+            turn = rotation(gaze[0], gaze[1], 0.0)
+            for eye in self.anatomy.eyes:
+                centre = eye.centre(places)
+                places[eye.ball] = (places[eye.ball] - centre) @ turn.T + centre
         open_mouth = (
             weights.get("jawOpen", 0) * 1.2
             + weights.get("mouthUpperUp_L", 0) * 0.5
@@ -350,7 +383,7 @@ class Person:
 
     def irises(self, pose: Pose) -> Floats:
         """Centres of both irises (2, 3), head units, picture's left first."""
-        return np.array([pose.places[v].mean(0) for v in self.anatomy.iris_vertices], np.float32)
+        return np.array([pose.places[eye.pupil].mean(0) for eye in self.anatomy.eyes], np.float32)
 
     def marks(self, pose: Pose) -> Floats:
         """The 68 landmarks (68, 3), head units."""

@@ -91,11 +91,8 @@ def _expressions(places: NDArray[Any], irises: list[tuple[int, int]]) -> dict[st
     jaw[:, 1] = -2.5 * np.clip((-4 - places[:, 1]) / 3, 0, 1)
     out = {"jawOpen": jaw}
     for side, (low, high) in zip(("R", "L"), irises, strict=True):
-        for name, step in (("Up", (0, 0.6)), ("Down", (0, -0.6)), ("Out", (0.6, 0)), ("In", (-0.6, 0))):
-            shape = np.zeros_like(places)
-            across = step[0] if side == "L" else -step[0]  # out is to the picture's right for the subject's left eye
-            shape[low:high, :2] = [across, step[1]]
-            out[f"eyeLook{name}_{side}"] = shape
+        for name in ("Up", "Down", "Out", "In"):  # an egg has no lids for these to move
+            out[f"eyeLook{name}_{side}"] = np.zeros_like(places)
         lid = np.zeros_like(places)
         lid[low:high, 2] = -3.0
         out[f"eyeBlink_{side}"] = lid

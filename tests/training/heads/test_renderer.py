@@ -15,10 +15,14 @@ def studio(egg_assets: Assets) -> Studio:
     return Studio(egg_assets, _SETTINGS.rendered, _SETTINGS.identities)
 
 
-def _shot(weights: expression.Weights | None = None, pose: tuple[float, float, float] = (0, 0, 0)) -> Shot:
+def _shot(
+    weights: expression.Weights | None = None,
+    pose: tuple[float, float, float] = (0, 0, 0),
+    gaze: tuple[float, float] = (0, 0),
+) -> Shot:
     camera = scene.camera(pose, 11.0, scene.fov_for(11.0))
     grey = np.full((32, 32, 3), 110, np.uint8)
-    return Shot(weights or {}, (0, 0), pose, camera, scene.studio(), grey, 1.0)
+    return Shot(weights or {}, gaze, pose, camera, scene.studio(), grey, 1.0)
 
 
 def _view(studio: Studio, shot: Shot) -> View:
@@ -47,9 +51,14 @@ def test_yaw_turns_the_nose_to_the_pictures_right_and_pitch_lifts_it(studio: Stu
 
 
 def test_irises_move_with_the_gaze(studio: Studio) -> None:
-    ahead, right = _view(studio, _shot()).points, _view(studio, _shot(expression.look(25, 0))).points
-    assert (right[68:, 0] > ahead[68:, 0] + 0.5).all()
-    assert np.allclose(right[:68], ahead[:68])
+    ahead = _view(studio, _shot())
+    right, up = _view(studio, _shot(gaze=(25, 0))), _view(studio, _shot(gaze=(0, 20)))
+    assert (right.points[68:, 0] > ahead.points[68:, 0] + 0.5).all()
+    assert (up.points[68:, 1] < ahead.points[68:, 1] - 0.5).all()
+    assert np.allclose(right.points[:68], ahead.points[:68])
+    for x, y in ahead.points[68:].round().astype(int):  # the eyes are drawn turned, not only labelled so
+        near = (slice(y - 4, y + 5), slice(x - 6, x + 7))
+        assert np.abs(right.picture[near].astype(int) - ahead.picture[near]).mean() > 3
 
 
 def test_an_open_jaw_lowers_the_chin_and_changes_the_picture(studio: Studio) -> None:
