@@ -74,7 +74,7 @@ def swap(
     resume: Resume = False,
     batch: Batch = 32,
     size: Annotated[int, typer.Option(help="Pixels of the face that a decoder draws.")] = 160,
-    up: Annotated[str, typer.Option(help="How decoders enlarge: nearest, shuffle or transposed.")] = "nearest",
+    up: Annotated[str, typer.Option(help="How decoders enlarge: nearest, shuffle or transposed.")] = "shuffle",
     seed: Seed = 0,
     threads: Threads = 1,
     device: Device = "auto",

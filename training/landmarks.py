@@ -37,7 +37,7 @@ from training.model import BLEND, POINTS, LandmarkNet, LandmarkShape
 
 logger = logging.getLogger(__name__)
 
-JITTER: Final = Jitter(scale=0.22, degrees=25, shift=0.11)
+JITTER: Final = Jitter(scale=0.16, degrees=18, shift=0.08)
 TEST_JITTER: Final = Jitter(scale=0.10, degrees=10, shift=0.05)
 FILE: Final = "landmarks.pt"
 
@@ -81,7 +81,7 @@ class Crops:
     def __init__(self, data: Dataset, shape: LandmarkShape, settings: LandmarkSettings) -> None:
         self._data, self._shape, self._settings = data, shape, settings
         self._zoom = shape.coverage / data.description.coverage  # the share of the stored crop that a crop shows
-        self._webcam = Webcam(settings.seed)
+        self._webcam = Webcam(settings.seed, 0.8)
 
     def __call__(self, number: int) -> Batch:
         """A training batch."""
@@ -177,7 +177,7 @@ def losses_of(net: LandmarkNet, batch: Batch, weights: Tensor, device: torch.dev
     faces = present.sum() + 1e-6
     return {
         "points": 10 * (points_loss(read_points, points, weights) * present).sum() / faces,
-        "blend": (blend_loss(read_blend, blend) * present).sum() / faces,
+        "blend": 4 * (blend_loss(read_blend, blend) * present).sum() / faces,
         "presence": 0.2 * F.binary_cross_entropy_with_logits(presence, present),
     }
 
