@@ -30,7 +30,8 @@ def dot(x: int, y: int, size: int = 200) -> np.ndarray:
 def centre_of(image: np.ndarray) -> np.ndarray:
     weights = image[..., 0].astype(float)
     ys, xs = np.indices(weights.shape)
-    return np.array([(xs * weights).sum(), (ys * weights).sum()]) / weights.sum()
+    moments: np.ndarray = np.array([(xs * weights).sum(), (ys * weights).sum()])
+    return np.asarray(moments / weights.sum())
 
 
 @pytest.mark.parametrize("mirrored", [False, True])

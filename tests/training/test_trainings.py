@@ -204,9 +204,9 @@ def test_checkpoints_that_are_no_use_are_named(landmark_run: Path, swap_run: Pat
             load_swap(tmp_path / name)
     with pytest.raises(LiveswapError, match="holds liveswap-landmarks-1, wanted liveswap-swap-1"):
         load_swap(landmark_run / "landmarks.pt")
-    content = checkpoint.load(swap_run / "swap.pt", checkpoint.SWAP)
-    content["record"]["decoder"]["size"] = 96
-    checkpoint.save(tmp_path / "other.pt", checkpoint.SWAP, content)
+    other = checkpoint.load(swap_run / "swap.pt", checkpoint.SWAP)
+    other["record"]["decoder"]["size"] = 96
+    checkpoint.save(tmp_path / "other.pt", checkpoint.SWAP, other)
     with pytest.raises(LiveswapError, match=r"other\.pt holds a swap net of another shape"):
         load_swap(tmp_path / "other.pt")
 
