@@ -16,7 +16,7 @@ BLEND = (
 )  # fmt: skip
 
 _PAIRED = (
-    "mouthSmile", "mouthSmile", "mouthFrown", "mouthUpperUp", "mouthLowerDown", "mouthStretch", "mouthPress",
+    "mouthSmile", "mouthFrown", "mouthUpperUp", "mouthLowerDown", "mouthStretch", "mouthPress",
     "mouthDimple", "noseSneer", "cheekPuff",
 )  # fmt: skip
 _SINGLE = (
@@ -69,6 +69,8 @@ def random_expression(rng: np.random.Generator) -> Weights:
         return out
     if rng.random() < 0.6:
         out["jawOpen"] = float(rng.choice([rng.uniform(0.03, 0.25), rng.uniform(0.05, 0.75)]))
+    if rng.random() < 0.25:
+        add("mouthSmile", float(rng.uniform(0.2, 1.1)))
     moves = (*((name, True) for name in _PAIRED), *((name, False) for name in _SINGLE))
     for choice in rng.permutation(len(moves))[: rng.integers(0, 4)]:
         name, paired = moves[choice]
