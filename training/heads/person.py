@@ -127,7 +127,7 @@ CEDAR: Final = Look(
     seed=3,
     modes=np.random.default_rng(21).normal(0, 0.9, 30).astype(np.float32),
     skin=SkinLook(
-        skin=(122.0, 82.0, 60.0), lip=(118.0, 66.0, 62.0), lip_strength=0.7, brow=(20.0, 14.0, 12.0),
+        skin=(146.0, 101.0, 77.0), lip=(136.0, 78.0, 72.0), lip_strength=0.7, brow=(20.0, 14.0, 12.0),
         brow_density=1.15, brow_thickness=1.35, blotches=0.04, pores=0.12, blush=0.3, lids=0.8, bags=0.8, folds=0.4,
         brow_lines=0.15, stubble=0.5, freckles=25,
     ),
@@ -135,7 +135,7 @@ CEDAR: Final = Look(
     hair="short04",
     hair_colour=(26.0, 22.0, 20.0),
     shirt=(0.04, 0.07, 0.13),
-    gloss=1.2,
+    gloss=0.5,  # on dark skin highlights stand out, and composing brightens them further
     texture=1024,
 )  # fmt: skip
 EMBEDDED: Final[Mapping[str, Look]] = {"aster": ASTER, "cedar": CEDAR}
