@@ -3,13 +3,11 @@
 import re
 from contextlib import AsyncExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import cv2
 
 from realtime.errors import SinkError
-from realtime.flow.worker import Worker
+from realtime.flow.owner import Owner
 from realtime.frame import Frame
 from realtime.sinks.writable import check_writable, reason
 
@@ -17,7 +15,7 @@ WRITTEN = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 NUMBER = re.compile(r"%0?\d*d")
 
 
-class Picture:
+class Picture(Owner):
     """One or many pictures as a sink; it opens in `async with`.
 
     A path such as `out.png` gets the last frame, written on leaving, whatever ended the run. A path with a place for a
@@ -25,27 +23,18 @@ class Picture:
     """
 
     def __init__(self, path: Path) -> None:
+        super().__init__("picture")
         numbers = len(NUMBER.findall(path.name))
         if path.name.count("%") != numbers or numbers > 1:
             raise SinkError(f"{path} cannot be written: wanted one place for a number, such as out-%05d.png")
         self.path = path
         self._numbered = numbers == 1
         self._last: Frame | None = None
-        self._open = AsyncExitStack()
 
-    async def __aenter__(self) -> Self:
+    async def _acquire(self, opening: AsyncExitStack) -> None:
         """Raises SinkError where the pictures cannot be written."""
-        async with AsyncExitStack() as opening:
-            self._worker = await opening.enter_async_context(Worker("picture"))
-            await self._worker.run(check_writable, self._named(0))
-            opening.push_async_callback(self._worker.run, self._write_last)
-            self._open = opening.pop_all()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._open.aclose()
+        await self._worker.run(check_writable, self._named(0))
+        opening.push_async_callback(self._worker.run, self._write_last)
 
     async def write(self, frame: Frame) -> None:
         """Keeps the frame, or writes it where pictures are numbered. Raises SinkError where it cannot."""

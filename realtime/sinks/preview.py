@@ -4,41 +4,30 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from types import TracebackType
-from typing import Self
 
 import cv2
 
 from realtime.errors import EndOfStream, SinkError
 from realtime.flow.letterbox import Image
-from realtime.flow.worker import Worker
+from realtime.flow.owner import Owner
 from realtime.frame import Frame
 
 LEAVE = frozenset({27, ord("q")})  # Escape, q
 
 
-class Preview:
+class Preview(Owner):
     """A window as a sink; it opens in `async with`. Closing it, or Escape or q in it, ends the run."""
 
     def __init__(self, title: str = "liveswap") -> None:
+        super().__init__("preview")
         self._title = title
         self._shown = False
-        self._open = AsyncExitStack()
 
-    async def __aenter__(self) -> Self:
+    async def _acquire(self, opening: AsyncExitStack) -> None:
         """Raises SinkError where there is no display."""
         if not has_display():
             raise SinkError("no preview: there is no display here (neither DISPLAY nor WAYLAND_DISPLAY is set)")
-        async with AsyncExitStack() as opening:
-            self._worker = await opening.enter_async_context(Worker("preview"))
-            opening.push_async_callback(self._run, self._close)
-            self._open = opening.pop_all()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._open.aclose()
+        opening.push_async_callback(self._run, self._close)
 
     async def write(self, frame: Frame) -> None:
         """Shows the frame. Raises EndOfStream when the user has closed the window."""

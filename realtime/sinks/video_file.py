@@ -6,8 +6,6 @@ from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import av
 from av.container import OutputContainer
@@ -16,7 +14,7 @@ from av.video.stream import VideoStream
 
 from realtime.errors import SinkError
 from realtime.flow.letterbox import Image, letterbox, pad_to_even
-from realtime.flow.worker import Worker
+from realtime.flow.owner import Owner
 from realtime.frame import Frame
 from realtime.sinks.sound import Sound
 from realtime.sinks.writable import check_writable, reason
@@ -39,7 +37,7 @@ class RecordingSettings:
     preset: str = "veryfast"  # x264's speed against size
 
 
-class Recording:
+class Recording(Owner):
     """A video file as a sink; it opens in `async with` and is created with the first frame.
 
     A frame stands at `at` on the timeline where it has one, at the time of its capture since the first frame
@@ -49,13 +47,13 @@ class Recording:
     """
 
     def __init__(self, path: Path, sound: Path | None = None, settings: RecordingSettings | None = None) -> None:
+        super().__init__("recording")
         self.path = path
         self._sound = sound
         self._settings = settings or RecordingSettings()
         self._metadata: dict[str, str] = {}
         self._tape: Tape | None = None
         self._broken = False  # the file could not be written
-        self._open = AsyncExitStack()
 
     def describe(self, metadata: Mapping[str, str]) -> None:
         """Adds to what the file says about itself. Raises SinkError once the first frame is written."""
@@ -63,20 +61,10 @@ class Recording:
             raise SinkError(f"{self.path} is already being written: its description comes before the first frame")
         self._metadata.update(metadata)
 
-    async def __aenter__(self) -> Self:
+    async def _acquire(self, opening: AsyncExitStack) -> None:
         """Raises SinkError where the file cannot be written."""
-        async with AsyncExitStack() as opening:
-            self._worker = await opening.enter_async_context(Worker("recording"))
-            await self._worker.run(self._check)
-            opening.push_async_callback(self._worker.run, self._finish)
-            self._open = opening.pop_all()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Writes what the encoder still holds, whatever ended the run. Raises SinkError where that fails."""
-        await self._open.aclose()
+        await self._worker.run(self._check)
+        opening.push_async_callback(self._worker.run, self._finish)
 
     async def write(self, frame: Frame) -> None:
         """Encodes the frame on the recording's own thread. Raises SinkError where the file cannot be written."""
@@ -97,6 +85,7 @@ class Recording:
             raise SinkError(f"{self.path} cannot be written: {reason(error)}") from error
 
     def _finish(self) -> None:
+        """Writes what the encoder still holds, whatever ended the run. Raises SinkError where that fails."""
         if self._tape is None:
             return
         try:

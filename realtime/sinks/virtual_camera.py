@@ -4,12 +4,11 @@ import logging
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from realtime.errors import MissingExtra, SinkError
 from realtime.flow.letterbox import Image, letterbox, pad_to_even
-from realtime.flow.worker import Worker
+from realtime.flow.owner import Owner
 from realtime.frame import Frame
 
 logger = logging.getLogger(__name__)
@@ -18,20 +17,20 @@ PACKAGE = "a virtual camera needs the package pyvirtualcam: pip install 'liveswa
 LOOPBACKS = Path("/sys/devices/virtual/video4linux")  # where Linux lists cameras that are no hardware
 
 
-class VirtualCamera:
+class VirtualCamera(Owner):
     """A virtual camera as a sink; it opens in `async with`.
 
     The first frame decides the size, made even where it is odd; later frames of another size are fitted in.
     """
 
     def __init__(self, device: str | None = None, fps: float = 30.0, loopbacks: Path = LOOPBACKS) -> None:
+        super().__init__("virtual camera")
         self._device = device  # such as /dev/video10; None: the first there is
         self._fps = fps
         self._loopbacks = loopbacks
         self._camera: Any = None  # pyvirtualcam.Camera, from the first frame on
-        self._open = AsyncExitStack()
 
-    async def __aenter__(self) -> Self:
+    async def _acquire(self, opening: AsyncExitStack) -> None:
         """Raises MissingExtra, with what to install, where the package or (on Linux) the driver is missing."""
         try:
             import pyvirtualcam
@@ -40,16 +39,7 @@ class VirtualCamera:
         self._package = pyvirtualcam
         if sys.platform == "linux" and not any(self._loopbacks.glob("*")):
             raise MissingExtra(driver_advice(sys.platform))
-        async with AsyncExitStack() as opening:
-            self._worker = await opening.enter_async_context(Worker("virtual camera"))
-            opening.push_async_callback(self._worker.run, self._close)
-            self._open = opening.pop_all()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._open.aclose()
+        opening.push_async_callback(self._worker.run, self._close)
 
     async def write(self, frame: Frame) -> None:
         """Shows the frame to whoever looks through the camera. Raises MissingExtra or SinkError where it cannot."""

@@ -4,18 +4,16 @@ import re
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from realtime.errors import EndOfStream, SourceError, SourceMissing
-from realtime.flow.worker import Worker
+from realtime.flow.owner import Owner
 from realtime.frame import Frame
 from realtime.sources.limits import check_asked
 from realtime.sources.pace import Pace
 from realtime.sources.still import PICTURES, load_picture, newest
 
 
-class Folder:
+class Folder(Owner):
     """The pictures of a folder as a source, `fps` of them for each second; it opens in `async with`.
 
     Recorded, every picture is a frame. Live, they come at that rate and who reads slowly gets the newest one, with
@@ -25,6 +23,7 @@ class Folder:
     def __init__(
         self, path: Path, live: bool = False, width: int | None = None, height: int | None = None, fps: float = 30.0
     ) -> None:
+        super().__init__("folder")
         check_asked(width, height, fps)
         self.path = path
         self.live = live
@@ -32,19 +31,10 @@ class Folder:
         self._fps = fps
         self._pace = Pace()
         self._next = 0
-        self._open = AsyncExitStack()
 
-    async def __aenter__(self) -> Self:
-        async with AsyncExitStack() as opening:
-            self._worker = await opening.enter_async_context(Worker("folder"))
-            self._pictures = await self._worker.run(pictures_of, self.path)
-            self._open = opening.pop_all()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._open.aclose()
+    async def _acquire(self, opening: AsyncExitStack) -> None:
+        """Raises SourceMissing where there are no pictures, SourceError where the folder cannot be read."""
+        self._pictures = await self._worker.run(pictures_of, self.path)
 
     async def read(self) -> Frame:
         """The next picture. Raises EndOfStream after the last one, SourceError where one cannot be read."""

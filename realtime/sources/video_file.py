@@ -5,9 +5,8 @@ import time
 from collections.abc import Generator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import av
 import numpy as np
@@ -19,7 +18,7 @@ from av.video.stream import VideoStream
 
 from realtime.errors import EndOfStream, SourceError, SourceLost, SourceMissing
 from realtime.flow.letterbox import Image, letterbox
-from realtime.flow.worker import Worker
+from realtime.flow.owner import Owner
 from realtime.frame import Frame
 from realtime.sources.limits import check_asked, check_seen, fitted_size
 from realtime.sources.pace import Pace
@@ -31,7 +30,7 @@ ROUNDED = Interpolation.BILINEAR | Interpolation.ACCURATE_RND  # the default is 
 PATIENCE_S = 1.0  # how long late frames are skipped in one go before the clock is set back instead
 
 
-class VideoFile:
+class VideoFile(Owner):
     """A file as a source; it opens in `async with`.
 
     Recorded, every frame is read, with its place on the timeline in `at`. Live, the file plays at its own speed:
@@ -40,25 +39,16 @@ class VideoFile:
     """
 
     def __init__(self, path: Path, live: bool = False, width: int | None = None, height: int | None = None) -> None:
+        super().__init__("video file")
         check_asked(width, height, None)
         self.path = path
         self.live = live
         self._asked = (width, height)
         self._pace = Pace()
-        self._open = AsyncExitStack()
 
-    async def __aenter__(self) -> Self:
-        async with AsyncExitStack() as opening:
-            self._worker = await opening.enter_async_context(Worker("video file"))
-            self._film = await self._worker.run(Film, self.path)
-            opening.push_async_callback(self._worker.run, self._film.close)
-            self._open = opening.pop_all()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._open.aclose()
+    async def _acquire(self, opening: AsyncExitStack) -> None:
+        """Raises SourceMissing where there is no such file, SourceError where it is no video."""
+        self._film = await self._hold(opening, partial(Film, self.path), Film.close)
 
     async def read(self) -> Frame:
         """The next frame. Raises EndOfStream after the last one, SourceLost where the file is damaged."""

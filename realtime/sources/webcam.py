@@ -6,16 +6,15 @@ import sys
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import cv2
 import numpy as np
 
 from realtime.errors import SourceError, SourceLost, SourceMissing
 from realtime.flow.letterbox import Image
-from realtime.flow.worker import Worker
+from realtime.flow.owner import Owner
 from realtime.frame import Frame
 from realtime.sources.limits import check_asked
 
@@ -38,29 +37,21 @@ class WebcamSettings:
         check_asked(self.width, self.height, self.fps)
 
 
-class Webcam:
+class Webcam(Owner):
     """A camera as a source; it opens in `async with`. Each read waits for the next picture on a thread of its own."""
 
     live = True
 
     def __init__(self, settings: WebcamSettings | None = None) -> None:
+        super().__init__("webcam")
         self._settings = settings or WebcamSettings()
         self.name = device_name(self._settings.device)
         self._count = 0
-        self._open = AsyncExitStack()
 
-    async def __aenter__(self) -> Self:
-        async with AsyncExitStack() as opening:
-            self._worker = await opening.enter_async_context(Worker("webcam"))
-            self._camera = await self._worker.run(open_camera, self._settings)
-            opening.push_async_callback(self._worker.run, self._camera.release)
-            self._open = opening.pop_all()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._open.aclose()
+    async def _acquire(self, opening: AsyncExitStack) -> None:
+        """Raises SourceMissing where there is no such camera, SourceError where it fails."""
+        opened = partial(open_camera, self._settings)
+        self._camera = await self._hold(opening, opened, lambda camera: camera.release())
 
     async def read(self) -> Frame:
         """The next picture. Raises SourceError where the first never comes, SourceLost where they stop."""

@@ -175,6 +175,23 @@ async def test_cancelling_a_read_ends_with_the_next_picture(
     assert cameras[0].released
 
 
+async def test_a_camera_that_opens_for_nobody_any_more_is_released(
+    device: str, cameras: list[FakeCapture], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(capture: FakeCapture) -> bool:
+        time.sleep(0.05)
+        return True
+
+    monkeypatch.setattr(FakeCapture, "isOpened", slowly)
+    opening = asyncio.create_task(Webcam(WebcamSettings(device)).__aenter__())
+    while not cameras:
+        await asyncio.sleep(0.001)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert cameras[0].released
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
