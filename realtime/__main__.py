@@ -27,6 +27,7 @@ from realtime.flow.pipeline import Pipeline, Source, Stage
 from realtime.frame import Frame
 from realtime.settings import Settings, load
 from realtime.signals import ended_by_signals
+from realtime.sinks.fan_out import FanOut
 from realtime.sinks.open import open_sink
 from realtime.sinks.writable import check_writable
 from realtime.sources.open import open_source
@@ -100,12 +101,15 @@ async def carry(
     source = open_source(settings.source, settings.live, settings.width, settings.height, settings.fps)
     swap = swapper if pictures is None else lambda frame: pictures.note(swapper(frame))
     sound = source.path if isinstance(source, VideoFile) else None
-    sink = open_sink(sinks_for(source, settings), source.live, sound, settings.fps or 30.0)
+    names = sinks_for(source, settings)
+    sink = open_sink(names, source.live, sound, settings.fps or 30.0)
     async with found(source), Gate(sink if pictures is None else album.Kept(sink, pictures)) as gate:
         pipeline = Pipeline(source, group(swap, composer), gate, meters)
         with ended_by_signals(pipeline.stop) as signals:
             async with shown(meters, models.identity, console):
                 await pipeline.run(settings.duration)
+    if isinstance(sink, FanOut):
+        meters.missed(dict(zip(names, sink.dropped, strict=True)))
     return signals[0] if signals else 0
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rich.table import Table
+from rich.text import Text
 
 from realtime.errors import SinkError
 from realtime.flow.meters import Meters
@@ -60,6 +61,8 @@ def table(numbers: Mapping[str, Any], title: str) -> Table:
     shown.add_row("frames", f"{frames} in, {numbers['frames_out']} out, {numbers['dropped']} dropped ({share:.1f} %)")
     shown.add_row("rate", f"{numbers['fps']:.1f} fps over {numbers['duration_s']:.1f} s")
     shown.add_row("age at delivery", ages)
+    for name, sink in numbers.get("sinks", {}).items():
+        shown.add_row(Text(name), f"{sink['dropped']} of {numbers['frames_out']} dropped, too slow for them")
     for name, taken in numbers["stages"].items():
         shown.add_row(name, f"p50 {taken['p50']:.1f} ms, p95 {taken['p95']:.1f} ms")
     runs = numbers["detector_runs"]

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
@@ -43,6 +43,7 @@ class Meters:
         self._oldest = 0.0  # the largest age so far, seconds
         self._recent: deque[tuple[float, float]] = deque(maxlen=1000)  # (delivered at, age), the last second
         self._faces_now = 0
+        self._missed: dict[str, int] = {}
         self._first_delivery: float | None = None
         self._last_delivery = 0.0
         self._started: float | None = None
@@ -76,6 +77,11 @@ class Meters:
             self._counts["frames_with_face"] += found > 0
             self._faces_now = found
 
+    def missed(self, by_sink: Mapping[str, int]) -> None:
+        """Notes how many of the delivered frames each of several sinks was too slow for."""
+        with self._lock:
+            self._missed = dict(by_sink)
+
     def delivered(self, captured_at: float) -> None:
         """Notes that a frame, captured at this time (seconds, the meters' clock), has just been delivered."""
         with self._lock:
@@ -107,7 +113,10 @@ class Meters:
             )
 
     def report(self) -> dict[str, Any]:
-        """The run in numbers, ready for JSON; an age is None where nothing was delivered."""
+        """The run in numbers, ready for JSON; an age is None where nothing was delivered.
+
+        `sinks` is there only after missed(), so where there were several.
+        """
         with self._lock:
             counts = self._counts
             looked_at = counts["frames_looked_at"]
@@ -127,6 +136,7 @@ class Meters:
                 "faces_per_frame": round(counts["faces"] / looked_at, 3) if looked_at else 0.0,
                 "frames_with_face": counts["frames_with_face"],
                 "detector_runs": counts["detector_runs"],
+                **({"sinks": {name: {"dropped": n} for name, n in self._missed.items()}} if self._missed else {}),
             }
 
     def _duration(self, now: float) -> float:

@@ -1,5 +1,6 @@
 """The command from the outside: what it makes, what it prints, and how it ends."""
 
+import asyncio
 import json
 import os
 import signal
@@ -14,6 +15,8 @@ import onnx
 import pytest
 
 from realtime.devices import devices
+from realtime.frame import Frame
+from realtime.sinks.null import Null
 from tests.models import write_decoder
 from tests.realtime.clips import pictures_in, write_clip
 from tests.realtime.conftest import Say
@@ -44,6 +47,27 @@ def test_every_frame_of_a_file_arrives_and_the_report_says_so(
     assert (report["identity"], report["provider"], report["precision"]) == ("aster", "cpu", "fp32")
     assert report["machine"]["cores"] >= 1
     assert "onnxruntime" in report["versions"]
+
+
+def test_the_report_says_how_many_frames_each_of_several_sinks_was_too_slow_for(
+    say: Say, clip: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The slow one is busy with its first frame until the half second of the clip is over."""
+    taken: list[Frame] = []
+
+    async def slowly(sink: Null, frame: Frame) -> None:
+        taken.append(frame)
+        await asyncio.sleep(0.6)
+
+    monkeypatch.setattr(Null, "write", slowly)
+    picture, numbers = tmp_path / "out.png", tmp_path / "numbers.json"
+    words = ("run", "--source", clip, "--live", "--sink", "null", "--sink", picture, "--models", models)
+    said = say(*words, "--report", numbers)
+    assert said.code == 0, said.err
+    report = json.loads(numbers.read_text())
+    assert set(report) == {*KEYS, "sinks"}
+    assert report["sinks"]["null"]["dropped"] == report["frames_out"] - len(taken)
+    assert report["sinks"]["null"]["dropped"] > report["sinks"][str(picture)]["dropped"]
 
 
 def test_a_picture_and_an_identity_from_a_file(say: Say, models: Path, tmp_path: Path) -> None:

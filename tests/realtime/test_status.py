@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import re
 import time
 from pathlib import Path
 
@@ -63,7 +64,9 @@ def test_the_table_shows_what_was_measured() -> None:
     for _ in range(3):
         meters.delivered(time.perf_counter() - 0.02)
     out = io.StringIO()
+    meters.missed({"take[2].mp4": 2, "preview": 0})
     Console(file=out, width=120).print(report.table(report.report(meters, "aster", "cpu", "fp32"), "some"))
+    assert re.search(r"take\[2\]\.mp4 .* 2 of 3 dropped, too slow for them", out.getvalue())
     assert "4 in, 3 out, 1 dropped (25.0 %)" in out.getvalue()
     assert "p50 20 ms" in out.getvalue()
 

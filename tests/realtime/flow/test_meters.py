@@ -96,6 +96,15 @@ def test_percentiles_forget_and_the_maximum_does_not() -> None:
     assert meters.report()["age_ms"] == {"p50": 10.0, "p95": 10.0, "p99": 10.0, "max": 9000.0}
 
 
+def test_what_each_of_several_sinks_missed_is_reported_beside_the_rest() -> None:
+    meters = Meters()
+    alone = meters.report()
+    meters.missed({"out.mp4": 3, "preview": 0})
+    report = meters.report()
+    assert report == {**alone, "sinks": {"out.mp4": {"dropped": 3}, "preview": {"dropped": 0}}}
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+
+
 def test_counts_from_many_threads_are_all_there() -> None:
     meters = Meters()
 
