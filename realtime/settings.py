@@ -59,6 +59,7 @@ class Settings:
         for name in ("source", "identity"):
             if not getattr(self, name).strip():
                 raise SettingsError(f"{name} is empty")
+        self._check_report()
         self.session, self.fallback, self.tracking  # noqa: B018  (they check their own values)
 
     @property
@@ -80,6 +81,13 @@ class Settings:
     def fallback(self) -> Fallback:
         """What is shown when there is no swapped face. Raises SettingsError."""
         return Fallback(no_face=self.no_face, on_error=self.on_error)
+
+    def _check_report(self) -> None:
+        """Raises SettingsError where the report would overwrite what the run reads or writes."""
+        used = (("source", self.source), ("identity", self.identity), *(("sink", text) for text in self.sink))
+        for role, text in used:
+            if self.report and Path(self.report).resolve() == Path(text).resolve():
+                raise SettingsError(f"the report {self.report} is the {role} as well: wanted a file of its own")
 
 
 def load(config: Path | None, flags: Mapping[str, object]) -> Settings:

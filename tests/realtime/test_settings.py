@@ -84,6 +84,9 @@ def test_a_file_of_bytes_is_no_toml(tmp_path: Path) -> None:
         ({"on_error": "show"}, "on_error is 'show'"),
         ({"source": " "}, "source is empty"),
         ({"identity": ""}, "identity is empty"),
+        ({"source": "clip.mp4", "report": "./clip.mp4"}, "the report ./clip.mp4 is the source as well"),
+        ({"sink": ("null", "out.mp4"), "report": "out.mp4"}, "the report out.mp4 is the sink as well"),
+        ({"identity": "ann.onnx", "report": "ann.onnx"}, "the report ann.onnx is the identity as well"),
     ],
 )
 def test_absurd_values_are_refused_in_one_sentence(flags: dict[str, object], said: str) -> None:
