@@ -78,7 +78,7 @@ def open_session(model: Path | bytes, settings: SessionSettings, shape: Shape = 
     """A session that has run once and whose provider gives the CPU's answers.
 
     shape is what to warm the first input up with where the model leaves a dimension free; the other free ones are 1.
-    Raises ModelError when the file is missing, truncated or no ONNX, or when it does not run.
+    Raises ModelError when the file is missing, unreadable, truncated or no ONNX, or when it does not run.
     """
     name = model.name if isinstance(model, Path) else "the model"
     source = str(_existing(model)) if isinstance(model, Path) else model
@@ -124,6 +124,10 @@ def deviation(outputs: Sequence[NDArray[Any]], reference: Sequence[NDArray[Any]]
 def _existing(path: Path) -> Path:
     if not path.is_file():
         raise ModelError(f"there is no model file {path}")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise ModelError(f"the model file {path} cannot be read: {error.strerror}") from error
     return path
 
 

@@ -78,6 +78,16 @@ def test_a_file_that_is_no_model_is_one_sentence(tmp_path: Path, content: bytes)
         open_session(content, SessionSettings())
 
 
+def test_a_model_that_may_not_be_read_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path, mode: str = "r") -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    path = write_decoder(tmp_path / "ann.onnx", "ann")
+    monkeypatch.setattr(Path, "open", denied)  # tests may run as root, who may read everything
+    with pytest.raises(ModelError, match=r"the model file .*ann\.onnx cannot be read: Permission denied"):
+        open_session(path, SessionSettings())
+
+
 def test_a_folder_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="there is no model file"):
         open_session(tmp_path, SessionSettings())
