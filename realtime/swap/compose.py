@@ -20,7 +20,8 @@ _SAMPLE: Final = 64  # px: colour statistics need no more
 _GAIN: Final = (0.12, 2.5)  # per channel: how far light and skin of the scene may pull the identity's colours
 _SPREAD: Final = (0.75, 1.33)  # of the contrast, alike in all channels, so that colours never turn grey
 _FADE: Final = 0.06  # of the crop's side, where the mask fades to nothing towards the border
-
+_LUMA: Final = (0.114, 0.587, 0.299)  # of brightness, BGR
+_FAINT: Final = 0.08  # a scene with less colour than this share of its brightness takes the identity's colour away
 _BAND: Final = 64  # rows blended at a time: what is in between stays in the processor's cache
 
 
@@ -88,7 +89,8 @@ def match_colour(image: Picture, mask: Mask, scene: Image) -> Picture:
     """image in the light of the scene: a gain for each channel, then one contrast for all, both inside the mask.
 
     scene is the input's face in the same crop, of any size. Gains are clamped, so that a face that is almost black,
-    or covered, cannot tear the colours apart. Where the mask is empty, image comes back as it is.
+    or covered, cannot tear the colours apart. In a grey scene the face is grey as well. Where the mask is empty, image
+    comes back as it is.
     """
     small = cv2.resize(image, (_SAMPLE, _SAMPLE), interpolation=cv2.INTER_AREA).reshape(-1, 3)
     weight = cv2.resize(mask, (_SAMPLE, _SAMPLE), interpolation=cv2.INTER_AREA).reshape(-1).astype(np.float64)
@@ -103,6 +105,7 @@ def match_colour(image: Picture, mask: Mask, scene: Image) -> Picture:
     contrast = float(np.clip(np.sqrt(spread), *_SPREAD))  # the decoder has seen the light already: go half the way
     middle = mean * gain
     change = np.hstack([np.diag(gain * contrast), (middle * (1 - contrast))[:, None]])
+    change = _colour_kept(there, weight) @ change
     return np.asarray(cv2.transform(image, change), np.float32)
 
 
@@ -171,9 +174,16 @@ def _shrunk(layers: Image, to_crop: Matrix, scale: float) -> tuple[Image, Matrix
     return np.asarray(cv2.resize(layers, (smaller, smaller), interpolation=cv2.INTER_AREA), np.uint8), matrix
 
 
+def _colour_kept(colours: NDArray[Any], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What keeps BGR as it is where colours (n, 3) have any, and turns it into its brightness where they are grey."""
+    colourful = float(weight @ np.ptp(colours, axis=1)) / max(float(weight @ colours.max(1)), 1.0)
+    kept = min(colourful / _FAINT, 1.0)
+    return kept * np.eye(3) + (1 - kept) * np.tile(_LUMA, (3, 1))
+
+
 def _luma_spread(colours: NDArray[Any], weight: NDArray[np.float64]) -> float:
     """Weighted standard deviation of the brightness of colours (n, 3) BGR."""
-    luma = colours @ np.array([0.114, 0.587, 0.299])
+    luma = colours @ np.array(_LUMA)
     mean = float(weight @ luma)
     return float(np.sqrt(max(float(weight @ (luma - mean) ** 2), 0.0)))
 

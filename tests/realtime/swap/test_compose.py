@@ -93,6 +93,14 @@ def test_saturated_colours_do_not_turn_grey() -> None:
     assert after > 0.7 * before
 
 
+def test_in_a_grey_scene_the_face_is_grey() -> None:
+    image, mask = drawn_face((90, 120, 170), SIZE)
+    there = np.repeat(np.linspace(60, 190, 64, dtype=np.uint8)[:, None, None], 64, axis=1).repeat(3, axis=2)
+    matched = match_colour(image * np.float32(255), mask, there)
+    assert np.ptp(image * 255, axis=2).max() > 60
+    assert np.ptp(matched, axis=2).max() < 0.5
+
+
 def test_an_empty_mask_changes_nothing() -> None:
     image = scene()
     face = swapped_face(face_at(160, 120, 120))
