@@ -158,7 +158,9 @@ def run(
     duration: Annotated[float | None, typer.Option(metavar="SECONDS", help="End after so long.")] = None,
     width: Annotated[int | None, typer.Option(metavar="PIXELS")] = None,
     height: Annotated[int | None, typer.Option(metavar="PIXELS")] = None,
-    fps: Annotated[float | None, typer.Option(metavar="RATE", help="Frames in a second, asked of a camera.")] = None,
+    fps: Annotated[
+        float | None, typer.Option(metavar="RATE", help="Frames in a second, of a camera or pictures.")
+    ] = None,
     no_face: Annotated[
         str | None, typer.Option(metavar="pass|hold|blank|blur", help="What is shown while there is no face.")
     ] = None,
