@@ -59,7 +59,7 @@ class Settings:
         for name in ("source", "identity"):
             if not getattr(self, name).strip():
                 raise SettingsError(f"{name} is empty")
-        self._check_report()
+        self._check_files()
         self.session, self.fallback, self.tracking  # noqa: B018  (they check their own values)
 
     @property
@@ -82,12 +82,15 @@ class Settings:
         """What is shown when there is no swapped face. Raises SettingsError."""
         return Fallback(no_face=self.no_face, on_error=self.on_error)
 
-    def _check_report(self) -> None:
-        """Raises SettingsError where the report would overwrite what the run reads or writes."""
-        used = (("source", self.source), ("identity", self.identity), *(("sink", text) for text in self.sink))
-        for role, text in used:
-            if self.report and Path(self.report).resolve() == Path(text).resolve():
-                raise SettingsError(f"the report {self.report} is the {role} as well: wanted a file of its own")
+    def _check_files(self) -> None:
+        """Raises SettingsError where one file would be written twice, or what the run reads would be overwritten."""
+        written = [("sink", text) for text in self.sink] + ([("report", self.report)] if self.report else [])
+        used = {Path(text).resolve(): role for role, text in (("source", self.source), ("identity", self.identity))}
+        for role, text in written:
+            if other := used.get(Path(text).resolve()):
+                where = "named twice" if other == role else f"the {other} as well"
+                raise SettingsError(f"the {role} {text} is {where}: wanted a file of its own")
+            used[Path(text).resolve()] = role
 
 
 def load(config: Path | None, flags: Mapping[str, object]) -> Settings:

@@ -54,13 +54,15 @@ class Swapper(swapper.Swapper):
         shelf = Shelf.load(folder, session, keep=[identity])
         return cls(Tracker.load(tracking, session), shelf, identity, fallback or Fallback(on_error="raise"))
 
-    def picture(self, image: Image) -> Image:
+    def picture(self, image: Image | None) -> Image:
         """The picture (h, w, 3) BGR of 8 bits with its faces swapped and the notice on it; image stays as it is.
 
         A picture without a face comes back as the fallback says, with the notice as well. Each picture stands alone:
         faces are not followed from one to the next. Raises SourceError for no such picture, SinkError for one that
         is too small for the notice.
         """
+        if image is None:  # what cv2.imread gives for a file that it cannot read
+            raise SourceError("there is no picture: the file that it came from is missing or is no picture")
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise SourceError(f"a picture is BGR of 8 bits, (h, w, 3), seen {image.dtype} of shape {image.shape}")
         self._forget()

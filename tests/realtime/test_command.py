@@ -144,7 +144,7 @@ def test_the_version_is_said(say: Say) -> None:
         (("--models", "absent"), ("absent",)),
         (("--sink", "absent/out.mp4"), ("absent/out.mp4", "no folder")),
         (("--sink", "out.xyz"), ("'out.xyz'", "wanted virtualcam")),
-        (("--sink", "CLIP/clip.mp4", "--source", "CLIP/clip.mp4"), ("is the source itself",)),
+        (("--sink", "CLIP/clip.mp4", "--source", "CLIP/clip.mp4"), ("is the source as well",)),
         (("--report", "absent/numbers.json"), ("absent/numbers.json",)),
         (("--config", "CLIP/unknown.toml"), ("'identety'", "unknown.toml", "'identity'")),
         (("--config", "absent.toml"), ("absent.toml",)),

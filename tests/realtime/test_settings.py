@@ -86,6 +86,8 @@ def test_a_file_of_bytes_is_no_toml(tmp_path: Path) -> None:
         ({"identity": ""}, "identity is empty"),
         ({"source": "clip.mp4", "report": "./clip.mp4"}, "the report ./clip.mp4 is the source as well"),
         ({"sink": ("null", "out.mp4"), "report": "out.mp4"}, "the report out.mp4 is the sink as well"),
+        ({"sink": ("a.mp4", "./a.mp4")}, "the sink ./a.mp4 is named twice"),
+        ({"source": "v.jpg", "sink": ("v.jpg",)}, "the sink v.jpg is the source as well"),
         ({"identity": "ann.onnx", "report": "ann.onnx"}, "the report ann.onnx is the identity as well"),
     ],
 )
