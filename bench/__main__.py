@@ -18,7 +18,12 @@ from realtime.errors import LiveswapError
 from realtime.settings import load
 from realtime.status import speak
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="Measure again what docs/benchmarks.md says.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 
 Source = Annotated[Path, typer.Option(metavar="FILE", help="Another clip than the bundled one.")]
 Identity = Annotated[str | None, typer.Option(metavar="NAME|FILE.onnx")]

@@ -156,8 +156,10 @@ def run(
         bool | None, typer.Option("--live/--no-live", help="Play a file at its own speed and drop what is late.")
     ] = None,
     duration: Annotated[float | None, typer.Option(metavar="SECONDS", help="End after so long.")] = None,
-    width: Annotated[int | None, typer.Option(metavar="PIXELS")] = None,
-    height: Annotated[int | None, typer.Option(metavar="PIXELS")] = None,
+    width: Annotated[
+        int | None, typer.Option(metavar="PIXELS", help="Asked of a camera; a file's pictures are fitted into it.")
+    ] = None,
+    height: Annotated[int | None, typer.Option(metavar="PIXELS", help="Likewise.")] = None,
     fps: Annotated[
         float | None, typer.Option(metavar="RATE", help="Frames in a second, of a camera or pictures.")
     ] = None,

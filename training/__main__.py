@@ -23,7 +23,12 @@ from training.swap import FILE as SWAP_FILE
 from training.swap import SwapSettings, train_swap
 from training.unpaired import train_unpaired
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="Train identities on people who do not exist, and measure what came out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 app.add_typer(heads, name="heads")
 
 Data = Annotated[Path, typer.Argument(help="A dataset that `liveswap-train heads` wrote.")]

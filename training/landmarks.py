@@ -37,7 +37,8 @@ from training.model import BLEND, POINTS, LandmarkNet, LandmarkShape
 
 logger = logging.getLogger(__name__)
 
-JITTER: Final = Jitter(scale=0.16, degrees=18, shift=0.08)
+JITTER: Final = Jitter(scale=0.16, degrees=18, shift=0.08)  # of a crop by a detector's points
+FOLLOWING: Final = Jitter(scale=0.07, degrees=8, shift=0.035)  # of a crop by the last frame's landmarks
 TEST_JITTER: Final = Jitter(scale=0.10, degrees=10, shift=0.05)
 FILE: Final = "landmarks.pt"
 
@@ -98,7 +99,8 @@ class Crops:
     def _one(self, item: Item, rng: Generator) -> tuple[Any, ...]:
         if chance(rng, self._settings.negatives):
             return self._negative(item, rng)
-        row = self._face(item, rng, JITTER, patched=chance(rng, 0.15), mirrored=chance(rng, 0.5))
+        jitter = JITTER if chance(rng, 0.4) else FOLLOWING
+        row = self._face(item, rng, jitter, patched=chance(rng, 0.15), mirrored=chance(rng, 0.5))
         return self._webcam(row[0], rng), *row[1:]
 
     def _face(
@@ -171,14 +173,19 @@ def measure(net: LandmarkNet, batch: Batch, device: torch.device) -> dict[str, f
 def losses_of(net: LandmarkNet, batch: Batch, weights: Tensor, device: torch.device) -> dict[str, Tensor]:
     """The weighted parts of the loss of a training batch."""
     points, blend, present = (torch.from_numpy(a).to(device) for a in (batch.points, batch.blend, batch.present))
+    picture = to_input(batch.pictures, device)
     with torch.autocast(device.type, torch.bfloat16):
-        features = net.features(to_input(batch.pictures, device))
-    read_points, read_blend, presence = net.read(features.float())
+        features, shallow = net.features(picture)
+    guess = net.guess(features.float())
+    with torch.autocast(device.type, torch.bfloat16):
+        seen = net.closer(picture, shallow, guess)
+    told = net.refined(guess, seen.float())
     faces = present.sum() + 1e-6
     return {
-        "points": 10 * (points_loss(read_points, points, weights) * present).sum() / faces,
-        "blend": 4 * (blend_loss(read_blend, blend) * present).sum() / faces,
-        "presence": 0.2 * F.binary_cross_entropy_with_logits(presence, present),
+        "guess": 5 * (points_loss(guess.points, points, weights) * present).sum() / faces,
+        "points": 10 * (points_loss(told.points, points, weights) * present).sum() / faces,
+        "blend": 4 * (blend_loss(told.blend, blend) * present).sum() / faces,
+        "presence": 0.2 * F.binary_cross_entropy_with_logits(told.presence, present),
     }
 
 

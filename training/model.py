@@ -1,4 +1,4 @@
-"""The networks: a trunk of plain convolutions, the landmark net, the shared encoder, its auxiliary head, the decoders.
+"""The networks: the landmark net, the shared encoder, its auxiliary head, the decoders.
 
 Pictures are (n, 3, s, s) float BGR in 0..1. Points are in unit coordinates of the crop (0..1 from border to border).
 Sizes are multiples of 16. Depthwise convolutions would have fewer weights, but on CPUs plain ones train five times
@@ -7,19 +7,18 @@ faster, and the layers at full resolution cost most: the decoder therefore ends 
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
 from realtime.errors import SettingsError
 from realtime.face.geometry import template
+from training.closer import Around, FixedEyes, FoundEyes, axes_of
+from training.layers import ACTIVATIONS, SHALLOW, TRUNK, UPSAMPLING, Residual, Trunk, Up, activation_of, start
 
 POINTS: Final = 70  # the 68 Multi-PIE points, then the irises, the picture's left one first
 BLEND: Final = 10  # blend weights and gaze
-UPSAMPLING: Final = ("nearest", "shuffle", "transposed")
-ACTIVATIONS: Final = ("relu", "leaky")
-TRUNK: Final = ((32, 5, 2), (64, 3, 2), (64, 3, 1), (128, 3, 2), (128, 3, 1), (192, 3, 2), (192, 3, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +39,12 @@ class _Shape:
 class LandmarkShape(_Shape):
     """The landmark net: what goes in and how wide it is."""
 
-    size: int = 160  # crop pixels
+    size: int = 192  # crop pixels
     coverage: float = 1.25  # of the crop
-    squeeze: int = 56  # channels that enter the dense layer
+    squeeze: int = 28  # channels that enter the dense layer
     hidden: int = 256
+    eyes: int = 64  # numbers from the closer look at each eye
+    around: int = 8  # and at each point
     activation: str = "relu"
 
     def __post_init__(self) -> None:
@@ -57,6 +58,7 @@ class EncoderShape(_Shape):
     size: int = 160  # crop pixels; less loses the lids
     coverage: float = 1.0  # of the crop
     squeeze: int = 64  # channels that enter the dense layer
+    eyes: int = 64  # numbers for each eye that enter it besides
     code: int = 256  # numbers that describe the face
     activation: str = "relu"
 
@@ -87,67 +89,20 @@ def _check(size: int, activation: str) -> None:
         raise SettingsError(f"an activation is one of {', '.join(ACTIVATIONS)}, not '{activation}'")
 
 
-def _activation(name: str) -> nn.Module:
-    return nn.ReLU() if name == "relu" else nn.LeakyReLU(0.1)
+class Told(NamedTuple):
+    """What the landmark net says of each of n crops."""
 
-
-def _start(*networks: nn.Module) -> None:
-    """He's initial weights (2015), so that a signal keeps its size through all layers; biases 0."""
-    for network in networks:
-        for layer in network.modules():
-            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
-
-
-class Trunk(nn.Sequential):
-    """Seven convolutions, (n, 3, s, s) to (n, 192, s/16, s/16); with or without batch normalisation."""
-
-    def __init__(self, activation: str, normalised: bool) -> None:
-        layers: list[nn.Module] = []
-        channels = 3
-        for width, kernel, stride in TRUNK:
-            layers.append(nn.Conv2d(channels, width, kernel, stride, kernel // 2, bias=not normalised))
-            if normalised:
-                layers.append(nn.BatchNorm2d(width))
-            layers.append(_activation(activation))
-            channels = width
-        super().__init__(*layers)
-        self.activation = activation
-        self.normalised = normalised
-        _start(self)
-
-    def folded(self) -> "Trunk":
-        """The same function (as in eval mode) without batch normalisation."""
-        plain = Trunk(self.activation, normalised=False)
-        if not self.normalised:
-            plain.load_state_dict(self.state_dict())
-            return plain
-        norms = [layer for layer in self if isinstance(layer, nn.BatchNorm2d)]
-        for source, norm, target in zip(_convolutions(self), norms, _convolutions(plain), strict=True):
-            _fold(source, norm, target)
-        return plain
-
-
-def _convolutions(layers: Iterable[nn.Module]) -> list[nn.Conv2d]:
-    return [layer for layer in layers if isinstance(layer, nn.Conv2d)]
-
-
-def _fold(source: nn.Conv2d, norm: nn.BatchNorm2d, target: nn.Conv2d) -> None:
-    mean, variance = norm.running_mean, norm.running_var
-    if mean is None or variance is None or target.bias is None:
-        raise ValueError("folding needs running statistics and a bias to fold them into")
-    with torch.no_grad():
-        factor = norm.weight / torch.sqrt(variance + norm.eps)
-        target.weight.copy_(source.weight * factor[:, None, None, None])
-        target.bias.copy_(norm.bias - mean * factor)
+    points: Tensor  # (n, 70, 2) unit coordinates
+    blend: Tensor  # (n, 10)
+    presence: Tensor  # (n,) logit
 
 
 class LandmarkNet(nn.Module):
-    """Points, blend weights and presence of the face in a crop.
+    """Points, blend weights and presence of the face in a crop: a guess from all of it, then a closer look.
 
-    Training runs `features` in bfloat16 and `read` in float32: eight bits are too few for a coordinate.
+    The guess is a dense layer's. The closer look cuts out both eyes at full resolution where the guess has them, and
+    samples sharp features around every point; it gives what to add to the guess. Training runs `features` and
+    `closer` in bfloat16, `guess` and `refined` in float32: eight bits are too few for a coordinate.
     """
 
     def __init__(self, shape: LandmarkShape, normalised: bool = True) -> None:
@@ -157,32 +112,53 @@ class LandmarkNet(nn.Module):
         self.trunk = Trunk(shape.activation, normalised)
         self.dense = nn.Sequential(
             nn.Conv2d(TRUNK[-1][0], shape.squeeze, 1),
-            _activation(shape.activation),
+            activation_of(shape.activation),
             nn.Flatten(),
             nn.Linear(shape.squeeze * base * base, shape.hidden),
-            _activation(shape.activation),
+            activation_of(shape.activation),
         )
-        _start(self.dense)
         self.points = nn.Linear(shape.hidden, POINTS * 2)
         self.blend = nn.Linear(shape.hidden, BLEND)
         self.presence = nn.Linear(shape.hidden, 1)
-        with torch.no_grad():  # start at the template
+        self.eyes = FoundEyes(shape.eyes, shape.activation)
+        self.around = Around(TRUNK[SHALLOW - 1][0], POINTS, 16, shape.around, shape.activation)
+        self.more_points = nn.Linear(2 * shape.eyes + POINTS * shape.around, POINTS * 2)
+        self.more_blend = nn.Linear(2 * shape.eyes + POINTS * shape.around, BLEND)
+        start(self.dense, self.eyes, self.around)
+        with torch.no_grad():  # start at the template, and with a guess that is left alone
             self.points.weight.mul_(0.1)
             self.points.bias.copy_(template_points(shape.coverage).flatten())
+            for layer in (self.more_points, self.more_blend):
+                layer.weight.zero_()
+                layer.bias.zero_()
 
-    def features(self, picture: Tensor) -> Tensor:
-        """(n, 3, s, s) to (n, hidden)."""
-        result: Tensor = self.dense(self.trunk(picture * 2 - 1))
-        return result
+    def features(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, 3, s, s) to what the guess is made of (n, hidden), and sharp features (n, 64, s/4, s/4)."""
+        shallow, deep = self.trunk.both(picture * 2 - 1)
+        return self.dense(deep), shallow
 
-    def read(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(n, hidden) to points (n, 70, 2), blend (n, 10), presence logit (n,)."""
+    def guess(self, features: Tensor) -> Told:
+        """(n, hidden) to a first answer."""
         points: Tensor = self.points(features)
-        return points.view(-1, POINTS, 2), self.blend(features), self.presence(features)[:, 0]
+        return Told(points.view(-1, POINTS, 2), self.blend(features), self.presence(features)[:, 0])
 
-    def forward(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(n, 3, s, s) to points (n, 70, 2) in unit coordinates, blend (n, 10), presence logit (n,)."""
-        return self.read(self.features(picture))
+    def closer(self, picture: Tensor, shallow: Tensor, guess: Told) -> Tensor:
+        """What is seen where the guess has its points, (n, k)."""
+        points = guess.points.detach()
+        axes = axes_of(points)
+        return torch.cat([self.eyes(picture * 2 - 1, points, axes), self.around(shallow, points, axes)], 1)
+
+    def refined(self, guess: Told, seen: Tensor) -> Told:
+        """The guess and what the closer look adds to it. Points move in the axes of the face."""
+        points = guess.points.detach()
+        moved = torch.einsum("npk,njk->npj", self.more_points(seen).view(-1, POINTS, 2), axes_of(points))
+        return Told(points + moved, guess.blend + self.more_blend(seen), guess.presence)
+
+    def forward(self, picture: Tensor) -> Told:
+        """(n, 3, s, s) to points, blend weights and presence."""
+        features, shallow = self.features(picture)
+        guess = self.guess(features)
+        return self.refined(guess, self.closer(picture, shallow, guess))
 
     def folded(self) -> "LandmarkNet":
         """The same function (as in eval mode) without batch normalisation, in eval mode."""
@@ -209,49 +185,18 @@ class Encoder(nn.Module):
         self.trunk = Trunk(shape.activation, normalised=False)
         self.dense = nn.Sequential(
             nn.Conv2d(TRUNK[-1][0], shape.squeeze, 1),
-            _activation(shape.activation),
+            activation_of(shape.activation),
             nn.Flatten(),
-            nn.Linear(shape.squeeze * base * base, shape.code),
         )
-        _start(self.dense)
+        self.eyes = FixedEyes(shape.size, template_points(shape.coverage)[68:].tolist(), shape.eyes, shape.activation)
+        self.code = nn.Linear(shape.squeeze * base * base + 2 * shape.eyes, shape.code)
+        start(self.dense, self.eyes, self.code)
 
     def forward(self, picture: Tensor) -> Tensor:
         """(n, 3, s, s) to the code (n, z)."""
-        result: Tensor = self.dense(self.trunk(picture * 2 - 1))
-        return result
-
-
-class Residual(nn.Module):
-    """Two convolutions and a way round them."""
-
-    def __init__(self, channels: int, activation: str) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, 1, 1)
-        self.second = nn.Conv2d(channels, channels, 3, 1, 1)
-        self.activation = _activation(activation)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, c, h, w) to the same."""
-        result: Tensor = self.activation(x + self.second(self.activation(self.first(x))))
-        return result
-
-
-class Up(nn.Sequential):
-    """Twice the width and height, by the way that `up` names.
-
-    "nearest" repeats pixels and convolves; "shuffle" convolves to four times the channels (more weights, the same
-    speed); "transposed" is fast in float32 and has no int8 form in onnxruntime.
-    """
-
-    def __init__(self, before: int, after: int, up: str, activation: str) -> None:
-        layers: list[nn.Module]
-        if up == "nearest":
-            layers = [nn.Upsample(scale_factor=2), nn.Conv2d(before, after, 3, 1, 1), _activation(activation)]
-        elif up == "shuffle":
-            layers = [nn.Conv2d(before, after * 4, 3, 1, 1), _activation(activation), nn.PixelShuffle(2)]
-        else:
-            layers = [nn.ConvTranspose2d(before, after, 4, 2, 1), _activation(activation)]
-        super().__init__(*layers)
+        centred = picture * 2 - 1
+        code: Tensor = self.code(torch.cat([self.dense(self.trunk(centred)), self.eyes(centred)], 1))
+        return code
 
 
 class Decoder(nn.Module):
@@ -265,7 +210,7 @@ class Decoder(nn.Module):
         self.dense = nn.Sequential(nn.Linear(shape.code, dense * base * base), nn.Unflatten(1, (dense, base, base)))
         self.layers = nn.Sequential(
             nn.Conv2d(dense, low, 3, 1, 1),
-            _activation(act),
+            activation_of(act),
             Residual(low, act),
             Up(low, eighth, up, act),
             Up(eighth, quarter, up, act),
@@ -274,7 +219,7 @@ class Decoder(nn.Module):
             nn.Conv2d(half, 16, 3, 1, 1),
             nn.PixelShuffle(2),
         )
-        _start(self)
+        start(self)
         for layer in self.modules():
             if isinstance(layer, Residual):  # starts as the way round alone
                 nn.init.zeros_(layer.second.weight)

@@ -109,7 +109,8 @@ def train_swap(
     """Trains on the pairs in folder and writes out/swap.pt and out/preview.jpg; how far it came.
 
     The encoder's trunk starts from the landmark net of the checkpoint `landmarks`, batch normalisation folded into
-    the convolutions, and stays trainable at a lower rate. Raises LiveswapError for what cannot be used.
+    the convolutions, and stays trainable at a lower rate; a resumed training has it already.
+    Raises LiveswapError for what cannot be used.
     """
     settings, where = settings or SwapSettings(), torch.device(device)
     encoder, decoder = encoder or EncoderShape(), decoder or DecoderShape()
@@ -119,12 +120,13 @@ def train_swap(
     if settings.batch < len(names):
         raise SettingsError(f"a batch of {settings.batch} is too small for {len(names)} identities")
     net = SwapNet(encoder, decoder, names)
-    origin = warm_start(net, landmarks) if landmarks else {}
+    origin = warm_start(net, landmarks) if landmarks and not resume else {}
     net = net.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average, optimiser, state = Average(net, settings.average), optimiser_of(net, settings), State()
     if resume:
         wanted = {"encoder": encoder.record(), "decoder": decoder.record(), "identities": list(names)}
         state = State(*checkpoint.resume(out / FILE, checkpoint.SWAP, wanted, net, average.net, optimiser))
+        origin = checkpoint.load(out / FILE, checkpoint.SWAP)["record"]["landmarks"]
     test = Subject(held_out, encoder, decoder, settings.test_items)
     logger.info("swap: %d pairs of %d people with %s, from step %d", len(data), data.people(), names, state.step)
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from realtime.errors import SettingsError, SourceMissing
+from realtime.errors import SettingsError, SourceError, SourceMissing
 from realtime.flow.pipeline import Source
 from realtime.sources.folder import Folder
 from realtime.sources.limits import check_asked
@@ -23,8 +23,8 @@ def open_source(
     """The source that a text such as "0", "/dev/video0", "clip.mp4", "picture.jpg" or "folder/" names.
 
     A camera is live in any case. None asks for nothing: a file keeps its size, a camera is asked for 1280x720 at 30.
-    Raises SettingsError for an absurd size or rate, SourceMissing where there is no such file; a camera is looked for
-    when the source is entered.
+    Raises SettingsError for an absurd size or rate, SourceMissing where there is no such file, SourceError for a pipe;
+    a camera is looked for when the source is entered.
     """
     check_asked(width, height, fps)
     if text.isdecimal() or text.startswith("/dev/"):
@@ -35,6 +35,8 @@ def open_source(
         raise SourceMissing(f"there is no file, folder or camera {text!r}")
     if path.is_dir():
         return Folder(path, live, width, height, fps or RATE)
+    if not path.is_file():
+        raise SourceError(f"{text} is neither a file nor a folder: wanted a video, a picture or a folder of pictures")
     if path.suffix.lower() in PICTURES:
         return Still(path, live, width, height, fps or RATE)
     if fps is not None:

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from realtime.errors import SettingsError
-from training.model import DecoderShape, EncoderShape, LandmarkNet, LandmarkShape, SwapNet, Trunk, template_points
+from training.layers import Trunk
+from training.model import DecoderShape, EncoderShape, LandmarkNet, LandmarkShape, SwapNet, template_points
 
 
 @pytest.mark.parametrize("size", [64, 128])
@@ -23,7 +24,7 @@ def test_a_picture_becomes_a_code_and_a_face_of_the_wanted_size(size: int, up: s
 def test_the_landmark_net_is_small_and_starts_at_the_template() -> None:
     net = LandmarkNet(LandmarkShape()).eval()
     assert sum(parameter.numel() for parameter in net.parameters()) < 2.5e6
-    points, blend, presence = net(torch.rand(2, 3, 160, 160))
+    points, blend, presence = net(torch.rand(2, 3, 192, 192))
     assert points.shape == (2, 70, 2)
     assert blend.shape == (2, 10)
     assert presence.shape == (2,)

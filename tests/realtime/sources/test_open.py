@@ -1,11 +1,12 @@
 """From what the user wrote to a source."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from realtime.errors import LiveswapError, SettingsError, SourceMissing
+from realtime.errors import LiveswapError, SettingsError, SourceError, SourceMissing
 from realtime.sources.folder import Folder
 from realtime.sources.open import open_source
 from realtime.sources.still import Still
@@ -66,3 +67,9 @@ def test_what_cannot_be_meant_is_one_sentence(
 ) -> None:
     with pytest.raises(error, match=words):
         open_source(text, **asked)
+
+
+def test_a_pipe_is_refused_before_anybody_waits_for_it(place: Path) -> None:
+    os.mkfifo("pipe.mp4")
+    with pytest.raises(SourceError, match=r"pipe\.mp4 is neither a file nor a folder"):
+        open_source("pipe.mp4")
