@@ -27,16 +27,17 @@ _WEIGHTY: Final = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 class Recipe:
     """One way to quantise.
 
-    The last layer before each output may stay in fp32: eight bits are few for a coordinate, and before a sigmoid they
-    show as bands. Weights have seven bits, or CPUs without VNNI overflow in the products of bytes (same speed).
+    The heads may stay in fp32: the last layer before each output, and a closer look (see heads). Eight bits are few
+    for a coordinate, and before a sigmoid they show as bands. Weights have seven bits, or CPUs without VNNI overflow
+    in the products of bytes (same speed).
     """
 
     name: str
-    heads: bool  # whether the last layers are quantised as well
+    heads: bool  # whether they are quantised as well
 
 
 # The more exact one first.
-RECIPES: Final = (Recipe("int8, last layer fp32", heads=False), Recipe("int8", heads=True))
+RECIPES: Final = (Recipe("int8, heads fp32", heads=False), Recipe("int8", heads=True))
 
 
 class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
@@ -81,7 +82,10 @@ def quantize(source: Path, target: Path, items: NDArray[Any], recipe: Recipe) ->
 
 
 def heads(model: onnx.ModelProto) -> list[str]:
-    """The names of the last layer with weights before each output, and of all nodes after it."""
+    """The names of the last layer with weights before each output and all nodes after it, and of a closer look.
+
+    A closer look is all that follows a GridSample: small layers that say by how little a point is off.
+    """
     makers = {output: node for node in model.graph.node for output in node.output}
     found: dict[str, None] = {}
     waiting = [entry.name for entry in model.graph.output]
@@ -92,4 +96,9 @@ def heads(model: onnx.ModelProto) -> list[str]:
         found[node.name] = None
         if node.op_type not in _WEIGHTY:
             waiting.extend(node.input)
+    sampled: set[str] = set()
+    for node in model.graph.node:  # in the order in which they run
+        if node.op_type == "GridSample" or sampled.intersection(node.input):
+            sampled.update(node.output)
+            found[node.name] = None
     return list(found)

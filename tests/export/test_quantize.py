@@ -8,7 +8,7 @@ import pytest
 
 from export.parity import Running, psnr
 from export.quantize import RECIPES, Recipe, heads, quantize
-from export.to_onnx import export_decoder, export_encoder
+from export.to_onnx import export_decoder, export_encoder, export_landmarks
 from realtime.swap.contract import Contract
 from tests.export.conftest import Made
 from tests.models import DIGEST
@@ -66,6 +66,16 @@ def test_the_heads_are_the_last_layer_and_what_follows(decoder: Path) -> None:
     assert [kinds[name] for name in names].count("Conv") == 1
     assert {"Conv", "DepthToSpace", "Sigmoid"} <= {kinds[name] for name in names}
     assert "Relu" not in {kinds[name] for name in names}
+
+
+def test_a_closer_look_stays_exact_and_the_trunk_before_it_does_not(made: Made, tmp_path: Path) -> None:
+    export_landmarks(made.landmarks, tmp_path / "landmarks.onnx", "Apache-2.0", {})
+    model = onnx.load(tmp_path / "landmarks.onnx")
+    exact = set(heads(model))
+    convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
+    assert [name in exact for name in convolutions].count(True) == 8  # four for each eye
+    assert "GridSample" in {node.op_type for node in model.graph.node if node.name in exact}
+    assert not exact & set(convolutions[:7])  # the trunk
 
 
 def test_with_exact_heads_the_last_layer_keeps_its_weights(decoder: Path, tmp_path: Path) -> None:
