@@ -16,8 +16,9 @@ from training.dataset import Dataset, Item
 from training.model import DecoderShape, EncoderShape
 
 JITTER: Final = Jitter(scale=0.06, degrees=6, shift=0.03)
+FOLLOWING: Final = Jitter(scale=0.03, degrees=3, shift=0.015)  # what a tracker leaves
 STILL: Final = Jitter(scale=0, degrees=0, shift=0)
-WARP: Final = 0.009  # of the crop's width
+WARP: Final = 0.004  # of the crop's width: more would move lids and lips away from where the target has them
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,10 @@ class Pairs:
         self._coverage = encoder.coverage / data.description.coverage  # of the stored crop
         self._names = data.description.identities
         self._each, self._seed = batch // len(self._names), seed
-        self._webcam = Webcam(seed, strength)
+        self._bad, self._good = Webcam(seed, strength), Webcam(seed, 0.4 * strength)
 
     def __call__(self, number: int) -> PairBatch:
-        """A training batch: for each identity other items, jittered, warped and filmed badly."""
+        """A training batch: for each identity other items, jittered, warped and filmed, half of them badly."""
         rng = np.random.default_rng((self._seed, number))
         rows = [self._unclean(name, rng) for name in self._names for _ in range(self._each)]
         return _stack(rows)
@@ -56,7 +57,8 @@ class Pairs:
 
     def _unclean(self, identity: str, rng: Generator) -> tuple[NDArray[np.generic], ...]:
         item = self._data[int(rng.integers(len(self._data)))]
-        return self._cut(item, identity, rng, JITTER, WARP, self._webcam)
+        jitter, webcam = (JITTER, self._bad) if chance(rng, 0.5) else (FOLLOWING, self._good)
+        return self._cut(item, identity, rng, jitter, WARP, webcam)
 
     def _cut(
         self, item: Item, identity: str, rng: Generator, jitter: Jitter, amount: float, webcam: Webcam | None = None
