@@ -63,7 +63,7 @@ def test_two_faces_in_view_are_two_identities_in_one_batch(shelf: Shelf, monkeyp
 def test_no_face_is_a_value(shelf: Shelf) -> None:
     swapped = Swapper(PlacedFaces(), shelf, "aster")(frame_of(scene()))
     assert swapped.faces == ()
-    assert swapped.fault is None
+    assert swapped.unsure is None
 
 
 def test_the_next_frame_shows_the_new_identity(shelf: Shelf) -> None:
@@ -111,9 +111,9 @@ def test_a_model_that_fails_covers_the_face_and_says_so_once(
         broken.setattr(shelf, "encoder", _Failing(shelf.encoder))
         for index in range(3):
             swapped = swapper(frame_of(scene(), index))
-            assert swapped.fault is not None
+            assert swapped.unsure is not None
             assert not np.array_equal(compose(swapped).image[90:150, 130:190], scene()[90:150, 130:190])
-    assert swapper(frame_of(scene(), 3)).fault is None
+    assert swapper(frame_of(scene(), 3)).unsure is None
     said = Counter(record.levelname for record in caplog.records if record.name == "realtime.swap.swapper")
     assert said == {"ERROR": 1, "INFO": 1}
     assert "frame 0 could not be swapped" in caplog.text
@@ -121,7 +121,7 @@ def test_a_model_that_fails_covers_the_face_and_says_so_once(
 
 
 def test_a_model_that_fails_can_end_the_run(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    swapper = Swapper(PlacedFaces([face_at(160, 120, 120)]), shelf, "aster", Fallback(on_error="raise"))
+    swapper = Swapper(PlacedFaces([face_at(160, 120, 120)]), shelf, "aster", Fallback(unsure="raise"))
     monkeypatch.setattr(shelf, "encoder", _Failing(shelf.encoder))
     with pytest.raises(ModelError, match="out of memory"):
         swapper(frame_of(scene()))
