@@ -32,6 +32,10 @@ class Ahead:
         """Of the finder behind it."""
         return self._finder.detector_runs
 
+    def cut(self) -> None:
+        """Tells the finder behind it, which may be a frame further."""
+        self._finder.cut()
+
     def find(self, frame: Frame) -> Frame:
         """Looks at the frame and hands it on."""
         faces = self._finder(frame)

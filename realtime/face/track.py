@@ -91,6 +91,11 @@ class Tracker:
         self._thorough_at = -math.inf
         self._now = -math.inf
 
+    def cut(self) -> None:
+        """The next frame shows something else: nobody is followed into it, everybody has to be found again."""
+        self._lost += self._followed
+        self._followed = []
+
     def __call__(self, frame: Frame) -> tuple[Face, ...]:
         """The faces in the frame by number; none is an empty tuple. The frame is only read.
 

@@ -31,6 +31,22 @@ class Lost:
     seen_at: float  # seconds
 
 
+class Cuts:
+    """Notices where a recording, or what a camera shows, is cut. One thread calls it, frames in order."""
+
+    def __init__(self) -> None:
+        self._before: Sample | None = None
+
+    def __call__(self, image: Image) -> bool:
+        """Whether the picture shows something else than the one before; the first one does not."""
+        step = max(1, max(image.shape[:2]) // _SAMPLES)
+        sample, before = image[::step, ::step].astype(np.int16), self._before
+        self._before = sample
+        if before is None:
+            return False
+        return before.shape != sample.shape or float(np.abs(sample - before).mean()) > CUT
+
+
 class Doubts:
     """Remembers who was seen where. One thread calls it, frames in order.
 
@@ -51,44 +67,30 @@ class Doubts:
         self._now = -math.inf
         self._blind = False  # nobody has looked since a cut
         self.heirs = {}
-        self._sample: Sample | None = None
 
-    def __call__(self, frame: Frame, faces: Sequence[Face], glimpses: Sequence[Glimpse], looked: bool) -> Unsure | None:
+    def __call__(
+        self, frame: Frame, faces: Sequence[Face], glimpses: Sequence[Glimpse], cut: bool, looked: bool
+    ) -> Unsure | None:
         """What is unsure in the frame; None for nothing.
 
-        faces are followed in this frame; glimpses are faces that the latest look saw and nobody follows; looked is
-        whether the detector has searched this frame.
+        faces are followed in this frame; glimpses are faces that the latest look saw and nobody follows; cut is whether
+        the frame shows something else than the one before, and looked whether the detector has searched it.
         """
         now = frame.captured_at if frame.at is None else frame.at
         if now < self._now:  # the recording starts over
             self._forget()
-        cut = self._cut(frame.image)
-        losing = self._lose({face.track: face for face in faces})
+        present = {face.track for face in faces}
+        self._lost.update({track: seen for track, seen in self._seen.items() if track not in present})
         self._find(faces, anywhere=cut)
         kept = max(self._tail, REMEMBERED)
         self._lost = {track: lost for track, lost in self._lost.items() if now - lost.seen_at <= kept}
         self._seen, self._now = {face.track: Lost(place_of(face), now) for face in faces}, now
-        self._blind = not looked and (self._blind or (cut and (losing or not faces)))
+        self._blind = not looked and (self._blind or cut)
         entering = [glimpse.box for glimpse in glimpses if glimpse.entering and not _among(glimpse.box, faces)]
         ages = [(lost.place, now - lost.seen_at) for lost in self._lost.values()]
         places = [grown(place, AROUND + SPREAD * age) for place, age in ages if age <= self._tail]
         places += [grown(box, ENTERING) for box in entering]
         return Unsure(tuple(places), self._blind) if places or self._blind else None
-
-    def _cut(self, image: Image) -> bool:
-        """Whether the picture shows something else than the one before; the first one is no cut."""
-        step = max(1, max(image.shape[:2]) // _SAMPLES)
-        sample, before = image[::step, ::step].astype(np.int16), self._sample
-        self._sample = sample
-        if before is None:
-            return False
-        return before.shape != sample.shape or float(np.abs(sample - before).mean()) > CUT
-
-    def _lose(self, present: Mapping[int, Face]) -> bool:
-        """Note whose tracks are not there any more; whether there are any."""
-        gone = {track: seen for track, seen in self._seen.items() if track not in present}
-        self._lost.update(gone)
-        return bool(gone)
 
     def _find(self, faces: Sequence[Face], anywhere: bool) -> None:
         """Forget the lost ones who are back, and those for whom somebody new stands."""

@@ -15,7 +15,7 @@ from realtime.face.geometry import Matrix, align
 from realtime.frame import Frame
 from realtime.swap.casting import Casting, Seating
 from realtime.swap.compose import Swapped, SwappedFace
-from realtime.swap.doubt import ENTERING, Doubts
+from realtime.swap.doubt import ENTERING, Cuts, Doubts
 from realtime.swap.fade import Fades, Leaving, mixed
 from realtime.swap.fallback import Box, Fallback, Unsure, grown, place_of
 from realtime.swap.identity import RUN_ERRORS, Codes, Identity, Shelf
@@ -33,6 +33,9 @@ class Finder(Protocol):
     @property
     def glimpses(self) -> tuple[Glimpse, ...]:
         """The faces that the detector saw when it looked last and that are not followed."""
+
+    def cut(self) -> None:
+        """Is told that the next frame shows something else: everybody has to be found again."""
 
     def __call__(self, frame: Frame) -> tuple[Face, ...]: ...
 
@@ -82,6 +85,7 @@ class Swapper:
         self._meters = meters
         self._most = faces
         self._seating = Seating()
+        self._cuts = Cuts()
         self._doubts = Doubts(fallback.tail)
         self._fades = Fades(fade)
         self._failing = False
@@ -112,9 +116,11 @@ class Swapper:
         chosen: dict[int, Identity] = {}
         unsure: Unsure | None = Unsure(anywhere=True)
         try:
-            before = self._tracker.detector_runs
+            cut, looks = self._cuts(frame.image), self._tracker.detector_runs
+            if cut:
+                self._tracker.cut()
             faces = self._found(frame)
-            unsure = self._doubts(frame, faces, self._tracker.glimpses, self._tracker.detector_runs > before)
+            unsure = self._doubts(frame, faces, self._tracker.glimpses, cut, self._tracker.detector_runs > looks)
             who = self._seating(cast.casting, faces, frame.image.shape[1], now, self._doubts.heirs, self._most)
             chosen = {track: cast.identities[name] for track, name in who.items()}
             redrawn = self._redrawn(frame, [face for face in faces if face.track in chosen], chosen, now)

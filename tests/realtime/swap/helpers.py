@@ -41,6 +41,9 @@ class PlacedFaces:
         self.error = error
         self.detector_runs = 0
 
+    def cut(self) -> None:
+        """These faces stay where they are."""
+
     def __call__(self, frame: Frame) -> tuple[Face, ...]:
         self.detector_runs += 1
         if self.error is not None:
