@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from bench import latency as bench_latency
 from bench import stages as bench_stages
+from bench import switch as bench_switch
 from bench.detection import detection
 from bench.footage import footage
 from bench.report import runs_table, with_origin, write
@@ -85,6 +87,41 @@ def stages(
     console = Console()
     console.print(runs_table(source.name, numbers["groupings"]))
     console.print(f"best: {numbers['best']}; in use: {numbers['in_use']}")
+    keep(numbers, out)
+
+
+@app.command()
+def switch(
+    source: Source = DEMO,
+    identity: Identity = None,
+    models: ModelFolder = None,
+    seconds: Seconds = None,
+    switches: Annotated[int, typer.Option(min=1, max=1000, help="In each run with switches.")] = 50,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="How often each; medians are shown.")] = 3,
+    fade: Annotated[float | None, typer.Option(metavar="S", help="That a switch takes.")] = None,
+    threads: Threads = None,
+    provider: Provider = None,
+    out: Out = None,
+) -> None:
+    """Whether switching identities holds frames up: the longest gap between two, with switches and without."""
+    speak(0)
+    flags = {"source": str(source), "identity": identity, "models": models, "duration": seconds, "fade": fade}
+    settings = load(None, {**flags, "threads": threads, "provider": provider})
+    numbers = bench_switch.measure(settings, switches, rounds)
+    table = Table(source.name, *(f"{name} switches" for name in numbers["runs"]))
+    for key, title, unit in (
+        ("longest_gap_ms", "longest gap", " ms"),
+        ("fps", "fps", ""),
+        ("age_p95_ms", "age p95", " ms"),
+        ("frames_in", "frames", ""),
+        ("dropped", "dropped", ""),
+        ("switches_seen", "switches seen", ""),
+    ):
+        table.add_row(title, *(f"{run[key]}{unit}" for run in numbers["runs"].values()))
+    console = Console()
+    console.print(table)
+    verdict = "at most" if numbers["held"] else "MORE THAN"
+    console.print(f"{numbers['longer_ms']} ms longer: {verdict} one frame ({numbers['frame_interval_ms']} ms)")
     keep(numbers, out)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from bench.latency import once
 from bench.report import summary
 from realtime.__main__ import Group, Models, stages
-from realtime.face.face import Face
+from realtime.face.face import Face, Glimpse
 from realtime.flow.pipeline import Stage
 from realtime.frame import Frame
 from realtime.settings import Settings
@@ -23,7 +23,8 @@ class Ahead:
 
     def __init__(self, finder: Finder) -> None:
         self._finder = finder
-        self._found: dict[int, tuple[Face, ...]] = {}  # by the frame's number; frames dropped since are forgotten
+        self.glimpses: tuple[Glimpse, ...] = ()  # of the frame that was taken last
+        self._found: dict[int, tuple[tuple[Face, ...], tuple[Glimpse, ...]]] = {}  # by the number of frames not dropped
         self._lock = Lock()
 
     @property
@@ -31,18 +32,23 @@ class Ahead:
         """Of the finder behind it."""
         return self._finder.detector_runs
 
+    def cut(self) -> None:
+        """Tells the finder behind it, which may be a frame further."""
+        self._finder.cut()
+
     def find(self, frame: Frame) -> Frame:
         """Looks at the frame and hands it on."""
         faces = self._finder(frame)
         with self._lock:
-            self._found[frame.index] = faces
+            self._found[frame.index] = faces, self._finder.glimpses
         return frame
 
     def __call__(self, frame: Frame) -> tuple[Face, ...]:
         with self._lock:
             for index in [index for index in self._found if index < frame.index]:
                 del self._found[index]
-            return self._found.pop(frame.index)
+            faces, self.glimpses = self._found.pop(frame.index)
+        return faces
 
 
 def one_loop(swap: Callable[[Frame], Swapped], compose: Callable[[Swapped], Frame]) -> list[Stage[Any, Any]]:

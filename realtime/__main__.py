@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -25,7 +25,8 @@ from realtime.face.track import Tracker
 from realtime.flow.meters import Meters
 from realtime.flow.pipeline import Pipeline, Source, Stage
 from realtime.frame import Frame
-from realtime.settings import Settings, load
+from realtime.keys import Controls, Keyboard, typed
+from realtime.settings import RENAMED, Settings, load
 from realtime.signals import ended_by_signals
 from realtime.sinks.fan_out import FanOut
 from realtime.sinks.open import open_sink
@@ -35,6 +36,7 @@ from realtime.sources.still import Still
 from realtime.sources.video_file import VideoFile
 from realtime.sources.webcam import Webcam
 from realtime.status import shown, speak
+from realtime.swap.casting import Casting
 from realtime.swap.compose import Composer, Swapped
 from realtime.swap.identity import Shelf
 from realtime.swap.swapper import Finder, Swapper
@@ -63,25 +65,31 @@ class Models:
 
     shelf: Shelf
     tracker: Finder
-    identity: str
+    identity: str  # who the faces become: names on the shelf, in the words of the settings
 
     @classmethod
     def load(cls, settings: Settings) -> "Models":
         """The models that the settings name. Raises ModelError or MissingExtra."""
-        file = Path(settings.identity) if settings.identity.endswith(".onnx") else None
-        shelf = Shelf.load(settings.folder, settings.session, keep=() if file else (settings.identity,))
-        identity = shelf.add(file) if file else settings.identity
-        return cls(shelf, Tracker.load(settings.tracking, settings.session), identity)
+        names = [name for name in settings.casting.names if not name.endswith(".onnx")]
+        shelf = Shelf.load(settings.folder, settings.session, keep=names)
+        casting = settings.casting.renamed(shelf.name_of)
+        return cls(shelf, Tracker.load(settings.tracking, settings.session), str(casting))
 
     @property
     def precision(self) -> str:
-        """Of the identity's weights: fp32 or int8."""
-        return next(card.precision for card in self.shelf.cards() if card.name == self.identity)
+        """Of the identities' weights: fp32, int8, or both."""
+        names = Casting.parse(self.identity).names
+        return ", ".join(sorted({card.precision for card in self.shelf.cards() if card.name in names}))
 
 
 def stages(swap: Callable[[Frame], Swapped], compose: Callable[[Swapped], Frame]) -> list[Stage[Any, Any]]:
     """Which work shares a loop; `liveswap-bench stages` decides."""
     return [Stage("swap", swap), Stage("compose", compose)]
+
+
+def no_keys(_: Callable[[str], None]) -> AbstractContextManager[bool]:
+    """A keyboard that nobody types on."""
+    return nullcontext(False)
 
 
 async def carry(
@@ -91,22 +99,28 @@ async def carry(
     console: Console | None = None,
     pictures: album.Album | None = None,
     group: Group = stages,
+    keyboard: Keyboard = no_keys,
 ) -> int:
     """Carries the frames of one run from its source to its sinks; the signal that ended it, or 0.
 
-    console gets the status line; pictures, where given, stands behind the gate beside the sinks.
+    console gets the status line; pictures, where given, stands behind the gate beside the sinks; keyboard is where
+    keys come from, besides a preview.
     """
-    swapper = Swapper(models.tracker, models.shelf, models.identity, settings.fallback, meters)
+    how = settings.fallback
+    swapper = Swapper(models.tracker, models.shelf, models.identity, how, meters, settings.faces, settings.fade)
+    controls = Controls(swapper, models.shelf)
     composer = Composer(settings.fallback)
     source = open_source(settings.source, settings.live, settings.width, settings.height, settings.fps)
     swap = swapper if pictures is None else lambda frame: pictures.note(swapper(frame))
     sound = source.path if isinstance(source, VideoFile) else None
     names = sinks_for(source, settings)
-    sink = open_sink(names, source.live, sound, settings.fps or 30.0)
+    sink = open_sink(names, source.live, sound, settings.fps or 30.0, controls.press)
     async with found(source), Gate(sink if pictures is None else album.Kept(sink, pictures)) as gate:
         pipeline = Pipeline(source, group(swap, composer), gate, meters)
-        with ended_by_signals(pipeline.stop) as signals:
-            async with shown(meters, models.identity, console):
+        with ended_by_signals(pipeline.stop) as signals, keyboard(controls.press) as heard:
+            if heard and console is not None:
+                console.print(controls.hint)
+            async with controls.obeyed(pipeline.stop), shown(meters, lambda: swapper.identity, console):
                 await pipeline.run(settings.duration)
     if isinstance(sink, FanOut):
         meters.missed(dict(zip(names, sink.dropped, strict=True)))
@@ -133,7 +147,7 @@ def sinks_for(source: Source, settings: Settings) -> tuple[str, ...]:
         return named
     if isinstance(source, Webcam):
         return ("virtualcam",)
-    identity = Path(settings.identity).stem
+    identity = "-".join(Path(name).stem for name in settings.casting.names)
     path = Path("out") / f"{Path(settings.source).stem}-{identity}{'.png' if isinstance(source, Still) else '.mp4'}"
     make_folder(path.parent)
     typer.echo(f"no --sink was given: writing {path}", err=True)
@@ -150,7 +164,13 @@ def run(
         list[str] | None,
         typer.Option(metavar="virtualcam|FILE|null", help="Where frames go; may be given several times."),
     ] = None,
-    identity: Annotated[str | None, typer.Option(metavar="NAME|FILE.onnx", help="Who the face becomes.")] = None,
+    identity: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME|FILE.onnx",
+            help="Who the faces become; by place as well: left=NAME,right=NAME, 1st=NAME, or by track: #2=NAME.",
+        ),
+    ] = None,
     models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
     live: Annotated[
         bool | None, typer.Option("--live/--no-live", help="Play a file at its own speed and drop what is late.")
@@ -166,11 +186,24 @@ def run(
     no_face: Annotated[
         str | None, typer.Option(metavar="pass|hold|blank|blur", help="What is shown while there is no face.")
     ] = None,
-    on_error: Annotated[
+    unsure: Annotated[
         str | None,
-        typer.Option(metavar="raise|hold|blank|blur|pass", help="What is shown when a model fails on a frame."),
+        typer.Option(
+            metavar="blur|hold|blank|pass|raise",
+            help="What is shown where a real face may be: as one enters or is lost, after a cut, when a model fails.",
+        ),
     ] = None,
-    faces: Annotated[int | None, typer.Option(metavar="N", help="Swap at most so many, the largest first.")] = None,
+    on_error: Annotated[str | None, typer.Option(hidden=True)] = None,
+    tail: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="How long the place of a lost face is unsure.")
+    ] = None,
+    others: Annotated[
+        str | None, typer.Option(metavar="blur|pass", help="What is shown of faces that no identity is chosen for.")
+    ] = None,
+    faces: Annotated[
+        int | None, typer.Option(metavar="N", help="Swap at most so many, the largest first; 4, or as many as named.")
+    ] = None,
+    fade: Annotated[float | None, typer.Option(metavar="SECONDS", help="How long a change of identity takes.")] = None,
     detector: Annotated[
         str | None, typer.Option(metavar="centerface|insightface:PACK", help="What finds faces.")
     ] = None,
@@ -182,12 +215,13 @@ def run(
     report: Annotated[str | None, typer.Option(metavar="FILE.json", help="Write the numbers of the run.")] = None,
     verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; -vv for everything.")] = 0,
 ) -> None:
-    """Swap the faces of a camera, a video or pictures; Ctrl-C ends it."""
+    """Swap the faces of a camera, a video or pictures; keys 1 to 9 switch identities, q or Ctrl-C ends it."""
     console = speak(verbose)
-    names = {field.name for field in fields(Settings)}
+    names = {field.name for field in fields(Settings)} | set(RENAMED)
     flags = {name: value for name, value in context.params.items() if name in names}  # flags are named as settings are
-    settings = load(config, {**flags, "sink": tuple(sink) if sink else None})
-    perform(settings, console)
+    lists = {"sink": tuple(sink) if sink else None, "identity": ",".join(identity) if identity else None}
+    settings = load(config, {**flags, **lists})
+    perform(settings, console, keyboard=typed)
 
 
 @app.command()
@@ -264,7 +298,9 @@ def about(
     """A person on camera becomes somebody else, live."""
 
 
-def perform(settings: Settings, console: Console, pictures: album.Album | None = None) -> dict[str, Any]:
+def perform(
+    settings: Settings, console: Console, pictures: album.Album | None = None, keyboard: Keyboard = no_keys
+) -> dict[str, Any]:
     """One run, from loading to its report; the numbers. Ends the program with 130 after Ctrl-C."""
     if settings.report:
         check_writable(Path(settings.report))
@@ -272,7 +308,7 @@ def perform(settings: Settings, console: Console, pictures: album.Album | None =
     meters = Meters()
     try:
         models = Models.load(settings)
-        ended_by = asyncio.run(carry(settings, models, meters, console, pictures))
+        ended_by = asyncio.run(carry(settings, models, meters, console, pictures, keyboard=keyboard))
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED + signal.SIGINT) from None
     numbers = reports.report(meters, models.identity, models.shelf.encoder.provider, models.precision)

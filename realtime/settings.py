@@ -11,10 +11,14 @@ from typing import Any, Final, get_type_hints
 from realtime.errors import SettingsError
 from realtime.face.track import TrackingSettings
 from realtime.sources.limits import check_asked
+from realtime.swap.casting import Casting
 from realtime.swap.fallback import Fallback
 from realtime.swap.identity import MODELS
 from realtime.swap.session import SessionSettings
 
+BYSTANDERS: Final = 4  # faces followed beyond those that are swapped, where they have to be blurred
+MOST_FACES: Final = 64  # as many as the tracker takes
+RENAMED: Final[Mapping[str, str]] = {"on_error": "unsure"}  # settings that were called otherwise once
 LONGEST: Final = 7 * 24 * 3600.0  # seconds of one run
 
 # How a value is called in messages, by the type that the field declares.
@@ -36,7 +40,7 @@ class Settings:
 
     source: str = "0"  # a camera by number or path, a video, a picture, or a folder of pictures
     sink: tuple[str, ...] = ()  # virtualcam, null, or a file; empty: what fits the source
-    identity: str = "aster"  # a name on the shelf, or an .onnx file
+    identity: str = "aster"  # a name on the shelf or an .onnx file, for all or by place: left=aster,right=cedar
     models: str = ""  # the folder of models; empty: the embedded ones
     live: bool = False  # play a file at its own speed and drop what is late, as a camera would
     duration: float | None = None  # seconds; None: to the end of the source
@@ -44,8 +48,11 @@ class Settings:
     height: int | None = None
     fps: float | None = None  # frames in a second asked of a camera, or the rate of pictures
     no_face: str = "pass"  # what is shown without a face: pass, hold, blank or blur
-    on_error: str = "blur"  # what is shown when a model fails on a frame: raise, hold, blank, blur or pass
-    faces: int = 1  # at most so many are swapped, the largest first
+    unsure: str = "blur"  # what is shown where a real face may be, or a model failed: blur, hold, blank, pass or raise
+    tail: float = 1.0  # seconds for which the place of a lost face is unsure
+    others: str = "blur"  # what is shown of faces that no identity was chosen for: blur or pass
+    faces: int | None = None  # at most so many are swapped, the largest first; None: 4, or as many as are named
+    fade: float = 0.0  # seconds that a change of identity takes
     detector: str = "centerface"  # or insightface:PACK
     provider: str = "auto"  # where models run: auto, cpu, cuda, ...
     precision: str = "auto"  # auto, or fp32 for the CPU's very numbers
@@ -56,11 +63,13 @@ class Settings:
     def __post_init__(self) -> None:
         check_asked(self.width, self.height, self.fps)
         _within("duration", self.duration, 0.01, LONGEST, "seconds")
+        _within("faces", self.faces, 1, MOST_FACES, "faces")
+        _within("fade", self.fade, 0, 10, "seconds")
         for name in ("source", "identity"):
             if not getattr(self, name).strip():
                 raise SettingsError(f"{name} is empty")
         self._check_files()
-        self.session, self.fallback, self.tracking  # noqa: B018  (they check their own values)
+        self.session, self.fallback, self.tracking, self.casting  # noqa: B018  (they check their own values)
 
     @property
     def session(self) -> SessionSettings:
@@ -75,17 +84,25 @@ class Settings:
     @property
     def tracking(self) -> TrackingSettings:
         """How faces are found and followed. Raises SettingsError."""
-        return TrackingSettings(detector=self.detector, landmarks=self.folder / "landmarks.onnx", max_faces=self.faces)
+        swapped = self.casting.people if self.faces is None else self.faces
+        followed = min(MOST_FACES, swapped + (BYSTANDERS if self.others != "pass" else 0))
+        return TrackingSettings(detector=self.detector, landmarks=self.folder / "landmarks.onnx", max_faces=followed)
+
+    @property
+    def casting(self) -> Casting:
+        """Who becomes whom. Raises SettingsError."""
+        return Casting.parse(self.identity)
 
     @property
     def fallback(self) -> Fallback:
-        """What is shown when there is no swapped face. Raises SettingsError."""
-        return Fallback(no_face=self.no_face, on_error=self.on_error)
+        """What is shown where there is no swapped face. Raises SettingsError."""
+        return Fallback(no_face=self.no_face, unsure=self.unsure, others=self.others, tail=self.tail)
 
     def _check_files(self) -> None:
         """Raises SettingsError where one file would be written twice, or what the run reads would be overwritten."""
         written = [("sink", text) for text in self.sink] + ([("report", self.report)] if self.report else [])
-        used = {Path(text).resolve(): role for role, text in (("source", self.source), ("identity", self.identity))}
+        read = (("source", self.source), *(("identity", name) for name in self.casting.names))
+        used = {Path(text).resolve(): role for role, text in read}
         for role, text in written:
             if other := used.get(Path(text).resolve()):
                 where = "named twice" if other == role else f"the {other} as well"
@@ -98,8 +115,11 @@ def load(config: Path | None, flags: Mapping[str, object]) -> Settings:
 
     Raises SettingsError, which names the file, the key and the nearest key there is.
     """
+    for old, new in RENAMED.items():
+        if flags.get(old) is not None:
+            raise SettingsError(f"--{old.replace('_', '-')} is called --{new} now and takes the same words")
     values = {} if config is None else _from_file(config)
-    values.update({name: value for name, value in flags.items() if value is not None})
+    values.update({name: value for name, value in flags.items() if value is not None and name not in RENAMED})
     return replace(Settings(), **values)
 
 
@@ -116,9 +136,13 @@ def _from_file(config: Path) -> dict[str, Any]:
 def _checked(name: str, value: object, config: Path) -> object:
     """The value as the field of that name takes it. Raises SettingsError."""
     known = [field.name for field in fields(Settings)]
+    if name in RENAMED:
+        raise SettingsError(f"the key {name!r} in {config} is called {RENAMED[name]!r} now and takes the same words")
     if name not in known:
         near = difflib.get_close_matches(name.replace("-", "_"), known, 1, 0.0)[0]
         raise SettingsError(f"the key {name!r} in {config} is unknown, the nearest one there is is {near!r}")
+    if name == "identity" and isinstance(value, list) and all(isinstance(item, str) for item in value):
+        value = ",".join(value)  # as the flag may be given several times
     wanted = get_type_hints(Settings)[name]
     for kind, words in _WORDS:
         if wanted in (kind, kind | None):

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -29,8 +29,13 @@ def speak(verbose: int) -> Console:
 
 
 @asynccontextmanager
-async def shown(meters: Meters, title: str, console: Console | None, every: float | None = None) -> AsyncIterator[None]:
-    """Shows the meters inside `async with`; nothing without a console. every is the seconds between two lines."""
+async def shown(
+    meters: Meters, title: Callable[[], str], console: Console | None, every: float | None = None
+) -> AsyncIterator[None]:
+    """Shows the meters inside `async with`; nothing without a console. every is the seconds between two lines.
+
+    title is asked for each line, because who is shown may change.
+    """
     if console is None:
         yield
         return
@@ -47,16 +52,16 @@ async def shown(meters: Meters, title: str, console: Console | None, every: floa
             await showing
 
 
-async def _plain(meters: Meters, title: str, console: Console, every: float) -> None:
+async def _plain(meters: Meters, title: Callable[[], str], console: Console, every: float) -> None:
     while True:
         await asyncio.sleep(every)
-        console.print(line(meters.snapshot(), title), soft_wrap=True)
+        console.print(line(meters.snapshot(), title()), soft_wrap=True)
 
 
-async def _living(meters: Meters, title: str, console: Console, every: float) -> None:
+async def _living(meters: Meters, title: Callable[[], str], console: Console, every: float) -> None:
     with Live(console=console, auto_refresh=False, transient=True) as living:
         while True:
-            living.update(line(meters.snapshot(), title), refresh=True)
+            living.update(line(meters.snapshot(), title()), refresh=True)
             await asyncio.sleep(every)
 
 

@@ -28,9 +28,10 @@ class Swapper(swapper.Swapper):
         identity: str,
         fallback: Fallback | None = None,
         meters: swapper.Gauges | None = None,
+        faces: int | None = None,
     ) -> None:
         """Raises UnknownIdentity."""
-        super().__init__(tracker, shelf, identity, fallback, meters)
+        super().__init__(tracker, shelf, identity, fallback, meters, faces)
         self._forget = tracker.reset
         self._compose = Composer(fallback)
         self._label = Label()
@@ -46,13 +47,15 @@ class Swapper(swapper.Swapper):
     ) -> Self:
         """A swapper with the embedded models, or those of another folder.
 
-        At most so many faces of a picture are swapped, the largest first. Errors are raised unless fallback says
-        otherwise. Raises ModelError, UnknownIdentity and SettingsError.
+        At most so many faces of a picture are swapped, the largest first; the others are blurred unless fallback says
+        otherwise. identity may name people by place, as in "left=aster,right=cedar". Errors are raised unless fallback
+        says otherwise. Raises ModelError, UnknownIdentity and SettingsError.
         """
         folder = models or MODELS
         tracking = TrackingSettings(landmarks=folder / "landmarks.onnx", max_faces=faces)
-        shelf = Shelf.load(folder, session, keep=[identity])
-        return cls(Tracker.load(tracking, session), shelf, identity, fallback or Fallback(on_error="raise"))
+        shelf = Shelf.load(folder, session, keep=())
+        how = fallback or Fallback(unsure="raise")
+        return cls(Tracker.load(tracking, session), shelf, identity, how, faces=faces)
 
     def picture(self, image: Image | None) -> Image:
         """The picture (h, w, 3) BGR of 8 bits with its faces swapped and the notice on it; image stays as it is.

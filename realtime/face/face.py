@@ -29,6 +29,14 @@ class Face:
 
 
 @dataclass(frozen=True, slots=True)
+class Glimpse:
+    """A face that the detector saw when it looked last and that nobody follows, in frame pixels."""
+
+    box: NDArray[np.float32]  # (4,) x1 y1 x2 y2
+    entering: bool  # True: the landmarks do not confirm it (yet). False: it is one too many, or too small.
+
+
+@dataclass(frozen=True, slots=True)
 class Crop:
     """A face cut out of its frame."""
 

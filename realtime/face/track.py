@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from realtime.errors import SettingsError
 from realtime.face.detect import Detector, open_detector, overlap
-from realtime.face.face import Detection, Face
+from realtime.face.face import Detection, Face, Glimpse
 from realtime.face.geometry import STEADY, Image, Matrix, Points, similarity, template
 from realtime.face.landmarks import SMALLEST, Landmarker, Reading, template_five
 from realtime.face.smooth import SmoothSettings, SteadyAlignment
@@ -84,11 +84,17 @@ class Tracker:
 
     def reset(self) -> None:
         """Forget every face, as for another recording; numbers are not used again."""
+        self.glimpses: tuple[Glimpse, ...] = ()  # of the last look: faces that are not followed
         self._followed: list[Followed] = []
         self._lost: list[Followed] = []
         self._detected_at = -math.inf
         self._thorough_at = -math.inf
         self._now = -math.inf
+
+    def cut(self) -> None:
+        """The next frame shows something else: nobody is followed into it, everybody has to be found again."""
+        self._lost += self._followed
+        self._followed = []
 
     def __call__(self, frame: Frame) -> tuple[Face, ...]:
         """The faces in the frame by number; none is an empty tuple. The frame is only read.
@@ -123,7 +129,9 @@ class Tracker:
 
     def _look(self, image: Image, now: float) -> None:
         """Detect; confirm or mend those followed; take up newcomers, the largest first, while there is room."""
-        found = [detection for detection in self._detect(image, now) if np.ptp(detection.points, 0).max() >= SMALLEST]
+        seen = self._detect(image, now)
+        found = [detection for detection in seen if extent(detection) >= SMALLEST]
+        glimpses = [Glimpse(detection.box, False) for detection in seen if extent(detection) < SMALLEST]
         for followed in tuple(self._followed):
             own = nearest(followed.box, found)
             if own is None:
@@ -135,8 +143,10 @@ class Tracker:
                 self._mend(followed, image, own)
         found.sort(key=lambda detection: -area(detection.box))
         for detection in found:
-            if len(self._followed) < self._settings.max_faces:
-                self._welcome(image, detection, now)
+            room = len(self._followed) < self._settings.max_faces
+            if not room or not self._welcome(image, detection, now):
+                glimpses.append(Glimpse(detection.box, entering=room))
+        self.glimpses = tuple(glimpses)
 
     def _detect(self, image: Image, now: float) -> tuple[Detection, ...]:
         self._detected_at = now
@@ -161,18 +171,20 @@ class Tracker:
         if reading.presence >= self._settings.presence:
             followed.reading, followed.steady = reading, SteadyAlignment(self._settings.smoothing)
 
-    def _welcome(self, image: Image, detection: Detection, now: float) -> None:
+    def _welcome(self, image: Image, detection: Detection, now: float) -> bool:
+        """Follow the face of a detection; whether somebody is followed there now."""
         reading = self._landmarker.find(image, detection.points)
         box = box_of(reading.landmarks)
         taken = any(same_place(box, followed.box) for followed in self._followed)
         if reading.presence < self._settings.presence or taken:
-            return
+            return taken
         known = next((lost for lost in reversed(self._lost) if same_place(box, lost.box)), None)
         if known:
             self._lost.remove(known)
         number = known.number if known else next(self._numbers)
         logger.info("face %d %s", number, "is back" if known else "is followed")
         self._followed.append(Followed(number, reading, SteadyAlignment(self._settings.smoothing), now))
+        return True
 
     def _face(self, followed: Followed, now: float) -> Face:
         landmarks = followed.reading.landmarks
@@ -189,6 +201,11 @@ def to_template(landmarks: Points) -> Matrix:
 def box_of(landmarks: Points) -> Box:
     """x1 y1 x2 y2 around landmarks (n, 2): from brows to chin."""
     return np.concatenate([landmarks.min(0), landmarks.max(0)]).astype(np.float32)
+
+
+def extent(detection: Detection) -> float:
+    """Pixels from brow to mouth, or from eye to eye where that is more."""
+    return float(np.ptp(detection.points, 0).max())
 
 
 def area(box: Box) -> float:

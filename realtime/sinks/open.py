@@ -1,6 +1,6 @@
 """From what the user wrote to the sinks that it means."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from realtime.errors import SettingsError, SinkError
@@ -13,27 +13,33 @@ from realtime.sinks.video_file import VIDEOS, Recording, RecordingSettings
 from realtime.sinks.virtual_camera import VirtualCamera
 
 
-def open_sink(texts: Sequence[str], live: bool, sound: Path | None = None, fps: float = 30.0) -> Sink:
+def open_sink(
+    texts: Sequence[str],
+    live: bool,
+    sound: Path | None = None,
+    fps: float = 30.0,
+    press: Callable[[str], None] | None = None,
+) -> Sink:
     """The sink, or several side by side, that texts name.
 
     A text is "virtualcam", "virtualcam:/dev/video10", "preview", "null", "out.mp4", "out.png" or "out-%05d.png".
-    `live` is the source's; `sound` is the file whose sound a recording gets. Raises SettingsError where no sink or the
-    same one twice is named, SinkError where a text names none.
+    `live` is the source's; `sound` is the file whose sound a recording gets; `press` takes the digits typed into a
+    preview. Raises SettingsError where no sink or the same one twice is named, SinkError where a text names none.
     """
     if not texts:
         raise SettingsError("there is no sink: wanted at least one, such as virtualcam, out.mp4 or null")
     if twice := sorted({text for text in texts if list(texts).count(text) > 1}):
         raise SettingsError(f"sink {twice[0]} is named twice")
-    sinks = [_named(text, sound, fps) for text in texts]
+    sinks = [_named(text, sound, fps, press) for text in texts]
     return sinks[0] if len(sinks) == 1 else FanOut(sinks, live)
 
 
-def _named(text: str, sound: Path | None, fps: float) -> Sink:
+def _named(text: str, sound: Path | None, fps: float, press: Callable[[str], None] | None) -> Sink:
     kind, _, device = text.partition(":")
     if kind == "virtualcam":
         return VirtualCamera(device or None, fps)
     if text == "preview":
-        return Preview()
+        return Preview(press=press)
     if text == "null":
         return Null()
     path = Path(text)

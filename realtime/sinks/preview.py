@@ -12,15 +12,20 @@ from realtime.flow.letterbox import Image
 from realtime.flow.owner import Owner
 from realtime.frame import Frame
 
+KEYS = frozenset(ord(key) for key in "123456789")
 LEAVE = frozenset({27, ord("q")})  # Escape, q
 
 
 class Preview(Owner):
-    """A window as a sink; it opens in `async with`. Closing it, or Escape or q in it, ends the run."""
+    """A window as a sink; it opens in `async with`. Closing it, or Escape or q in it, ends the run.
 
-    def __init__(self, title: str = "liveswap") -> None:
+    Digits go to press, from the thread that shows.
+    """
+
+    def __init__(self, title: str = "liveswap", press: Callable[[str], None] | None = None) -> None:
         super().__init__("preview")
         self._title = title
+        self._press = press
         self._shown = False
 
     async def _acquire(self, opening: AsyncExitStack) -> None:
@@ -50,6 +55,8 @@ class Preview(Owner):
             raise SinkError(f"no preview: this OpenCV opens no windows ({error.err})") from error
         if key in LEAVE:
             raise EndOfStream("the preview was left")
+        if key in KEYS and self._press is not None:
+            self._press(chr(key))
 
     def _close(self) -> None:
         if self._shown:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from realtime.face.face import Face
 from realtime.face.geometry import Image, Matrix, invert, scale_of, transform
 from realtime.frame import Frame
-from realtime.swap.fallback import Fallback, Fault, hidden
+from realtime.swap.fallback import Box, Fallback, Unsure, hidden, veiled
 
 Picture = NDArray[np.float32]  # (S, S, 3) BGR 0..255
 Mask = NDArray[np.float32]  # (S, S) 0..1
@@ -41,8 +41,9 @@ class Swapped:
     """A frame and what is to be put into it."""
 
     frame: Frame
-    faces: tuple[SwappedFace, ...] = ()  # empty when no face is in view
-    fault: Fault | None = None  # a model failed on this frame, so nothing was swapped
+    faces: tuple[SwappedFace, ...] = ()
+    others: tuple[Box, ...] = ()  # where faces are that no identity was chosen for
+    unsure: Unsure | None = None  # where a real face may be all the same; a model that failed on the frame included
 
 
 class Composer:
@@ -54,13 +55,16 @@ class Composer:
 
     def __call__(self, swapped: Swapped) -> Frame:
         """The frame as it may be shown, with the number and the time of the frame that came in."""
-        frame = swapped.frame
-        if swapped.fault is not None:
-            return replace(frame, image=hidden(frame.image, self._fallback.on_error, self._last, swapped.fault.faces))
-        if not swapped.faces:
+        frame, unsure, how = swapped.frame, swapped.unsure, self._fallback.unsure
+        if unsure is not None and (unsure.anywhere or how == "hold"):
+            return replace(frame, image=hidden(frame.image, how, self._last))
+        if not swapped.faces and not swapped.others and unsure is None:
             return replace(frame, image=hidden(frame.image, self._fallback.no_face, self._last))
-        composed = compose(swapped)
-        self._last = composed.image
+        image = veiled(frame.image, self._fallback.others, swapped.others)
+        image = veiled(image, how, unsure.places if unsure is not None else ())
+        composed = compose(replace(swapped, frame=replace(frame, image=image)))  # over what is hidden, never under it
+        if swapped.faces and unsure is None:
+            self._last = composed.image
         return composed
 
 

@@ -1,61 +1,105 @@
-"""What is shown when there is no swapped face to show: a privacy decision, made in one place."""
+"""What is shown where there is no swapped face to show: privacy decisions, made in one place."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from realtime.errors import SettingsError
 from realtime.face.face import Face
-from realtime.face.geometry import Image, covered
+from realtime.face.geometry import Image, invert, transform
 
 NO_FACE: Final = ("pass", "hold", "blank", "blur")
-ON_ERROR: Final = ("raise", "hold", "blank", "blur", "pass")
+UNSURE: Final = ("blur", "hold", "blank", "pass", "raise")
+OTHERS: Final = ("blur", "pass")
+LONGEST_TAIL: Final = 60.0  # seconds
 _CELLS: Final = 8  # a blurred region keeps this many cells along its longer side: nobody can be recognised
+_CORNERS: Final = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float32)  # of the template's unit square
+
+Box = NDArray[np.float32]  # (4,) x1 y1 x2 y2 in frame px
 
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """What leaves when a frame has no face, and when a model fails on a frame.
+    """What leaves in place of a swapped face: three questions, each with an answer that is safe for its case.
 
-    pass: the frame as it came; hold: the last swapped frame (blank before the first); blank: black; blur: no detail.
-    On an error, blank and blur cover the faces alone while their places are known, and the whole frame otherwise;
-    raise ends the run. The default never lets a real face through because of an error.
+    no_face, when really nobody is in view. pass: the frame as it came; hold: the last swapped frame (blank before the
+    first); blank: black; blur: no detail. The default passes: an empty room harms nobody.
+
+    unsure, where a real face may be in view that is not covered by another one: it has just entered and the landmarks
+    do not confirm it yet, it was followed until a moment ago (its last place, growing, for tail seconds), the picture
+    was cut and nobody has looked yet, or a model failed on the frame. blur and blank hide the places, and the whole
+    frame where places are unknown; hold repeats the last frame that was sure; pass hides nothing; raise blurs as well,
+    but ends the run when a model fails. The default never shows a real face.
+
+    others, for faces that no identity was chosen for. Passing them harms who wants to be hidden and was not named:
+    whoever comes in later, sits where no place was given, or is one more than the limit, is shown to everybody, and
+    nobody asks them. Blurring them harms who wanted to be seen: an interviewer without a face. That can be mended with
+    one word, a face that was shown cannot be taken back; so the default is blur.
     """
 
     no_face: str = "pass"
-    on_error: str = "blur"
+    unsure: str = "blur"
+    others: str = "blur"
+    tail: float = 1.0  # seconds
 
     def __post_init__(self) -> None:
         _one_of("no_face", self.no_face, NO_FACE)
-        _one_of("on_error", self.on_error, ON_ERROR)
+        _one_of("unsure", self.unsure, UNSURE)
+        _one_of("others", self.others, OTHERS)
+        if not 0 <= self.tail <= LONGEST_TAIL:
+            raise SettingsError(f"tail is {self.tail:g}, wanted 0 to {LONGEST_TAIL:g} seconds")
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """A frame on which a model failed."""
+class Unsure:
+    """Where a frame may show a real face."""
 
-    faces: tuple[Face, ...]  # found but not swapped; empty when it is not even known whether there are any
+    places: tuple[Box, ...] = ()
+    anywhere: bool = False  # nobody knows where
 
 
-def hidden(image: Image, how: str, held: Image | None, faces: tuple[Face, ...] = ()) -> Image:
-    """image as it may be shown under one of NO_FACE; faces limits blank and blur to their rectangles.
+def hidden(image: Image, how: str, held: Image | None) -> Image:
+    """The whole image as it may be shown under one of NO_FACE or UNSURE; it is never written to itself.
 
-    held is the last swapped picture, or None when there is none yet. image itself is never written to.
+    held is the last swapped picture, or None when there is none yet.
     """
     if how == "pass":
         return image
     if how == "hold":
         return np.zeros_like(image) if held is None else _of_size(held, image)
+    return np.zeros_like(image) if how == "blank" else _blurred(image)
+
+
+def veiled(image: Image, how: str, places: Sequence[Box]) -> Image:
+    """The image with these places hidden under one of OTHERS or UNSURE; a copy unless there is nothing to hide."""
+    if how == "pass" or not places:
+        return image
     height, width = image.shape[:2]
-    rectangles = [_rectangle(face, width, height) for face in faces] or [(0, 0, width, height)]
     out = image.copy()
-    for x0, y0, x1, y1 in rectangles:
-        if x0 < x1 and y0 < y1:
-            part = out[y0:y1, x0:x1]
-            part[:] = _blurred(part) if how == "blur" else 0
+    for box in places:
+        (x0, y0), (x1, y1) = np.floor(box[:2]).astype(int), np.ceil(box[2:]).astype(int)
+        part = out[max(0, y0) : max(0, min(y1, height)), max(0, x0) : max(0, min(x1, width))]
+        if part.size:
+            part[:] = 0 if how == "blank" else _blurred(part)
     return out
+
+
+def place_of(face: Face) -> Box:
+    """The rectangle around everything that shows who it is: the whole crop and the detector's box."""
+    points = transform(invert(face.to_template), _CORNERS)
+    low = np.minimum(points.min(0) - 1, face.box[:2])
+    high = np.maximum(points.max(0) + 1, face.box[2:])
+    return np.concatenate([low, high]).astype(np.float32)
+
+
+def grown(box: Box, factor: float) -> Box:
+    """The box, so many times as wide and high about the same centre."""
+    centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * factor
+    return np.concatenate([centre - half, centre + half]).astype(np.float32)
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -68,15 +112,6 @@ def _of_size(held: Image, image: Image) -> Image:
     if held.shape == image.shape:
         return held
     return np.asarray(cv2.resize(held, (image.shape[1], image.shape[0])), np.uint8)
-
-
-def _rectangle(face: Face, width: int, height: int) -> tuple[int, int, int, int]:
-    """x0 y0 x1 y1 around everything that shows who it is: the whole crop and the detector's box, within the frame."""
-    unit_crop = face.to_template.copy()
-    unit_crop[:, 2] -= 0.5  # one pixel spans -0.5 to 0.5
-    x0, y0, x1, y1 = covered(unit_crop, 1, width, height)
-    left, top, right, bottom = (int(value) for value in np.round(face.box))
-    return max(0, min(x0, left)), max(0, min(y0, top)), min(width, max(x1, right)), min(height, max(y1, bottom))
 
 
 def _blurred(part: Image) -> Image:

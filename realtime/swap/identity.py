@@ -169,6 +169,10 @@ class Shelf:
         with self._lock:
             return self._warm.setdefault(name, identity)
 
+    def name_of(self, who: str) -> str:
+        """The name for a name, or for an .onnx file, which joins the shelf as add() has it. Raises ModelError."""
+        return self.add(Path(who)) if who.endswith(".onnx") else who
+
     def add(self, path: Path) -> str:
         """Put the decoder of an ONNX file on the shelf, warm, in place of one of the same name; the name.
 

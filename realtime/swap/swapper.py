@@ -2,19 +2,22 @@
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from realtime.errors import ModelError
-from realtime.face.face import Face
+from realtime.face.face import Face, Glimpse
 from realtime.face.geometry import Matrix, align
 from realtime.frame import Frame
+from realtime.swap.casting import Casting, Seating
 from realtime.swap.compose import Swapped, SwappedFace
-from realtime.swap.fallback import Fallback, Fault
+from realtime.swap.doubt import ENTERING, Cuts, Doubts
+from realtime.swap.fade import Fades, Leaving, mixed
+from realtime.swap.fallback import Box, Fallback, Unsure, grown, place_of
 from realtime.swap.identity import RUN_ERRORS, Codes, Identity, Shelf
 
 logger = logging.getLogger(__name__)
@@ -26,6 +29,13 @@ class Finder(Protocol):
     @property
     def detector_runs(self) -> int:
         """How often the detector has looked at a whole frame so far."""
+
+    @property
+    def glimpses(self) -> tuple[Glimpse, ...]:
+        """The faces that the detector saw when it looked last and that are not followed."""
+
+    def cut(self) -> None:
+        """Is told that the next frame shows something else: everybody has to be found again."""
 
     def __call__(self, frame: Frame) -> tuple[Face, ...]: ...
 
@@ -44,12 +54,8 @@ class Gauges(Protocol):
 class Cast:
     """Who becomes whom; replaced as a whole, so that a frame sees one cast from beginning to end."""
 
-    everyone: Identity
-    tracks: Mapping[int, Identity] = field(default_factory=dict)  # exceptions, by the face's track
-
-    def of(self, face: Face) -> Identity:
-        """The identity that this face becomes."""
-        return self.tracks.get(face.track, self.everyone)
+    casting: Casting
+    identities: Mapping[str, Identity]  # by the names in the casting
 
 
 class Swapper:
@@ -62,47 +68,75 @@ class Swapper:
         identity: str,
         fallback: Fallback | None = None,
         meters: Gauges | None = None,
+        faces: int | None = None,
+        fade: float = 0.0,
     ) -> None:
-        """Raises UnknownIdentity. Calls raise ModelError only with a fallback whose on_error is raise."""
+        """identity is a text as realtime.swap.casting.Casting has it; faces is how many are swapped at most (None: as
+        many as it means); fade is how many seconds a change of identity takes.
+
+        Raises SettingsError, ModelError, UnknownIdentity. Calls raise ModelError only where the fallback's unsure is
+        raise.
+        """
+        fallback = fallback or Fallback()
         self._tracker = tracker
         self._shelf = shelf
-        self._cast = Cast(shelf[identity])
-        self._raises = (fallback or Fallback()).on_error == "raise"
+        self._cast = self._loaded(Casting.parse(identity))
+        self._raises = fallback.unsure == "raise"
         self._meters = meters
+        self._most = faces
+        self._seating = Seating()
+        self._cuts = Cuts()
+        self._doubts = Doubts(fallback.tail)
+        self._fades = Fades(fade)
         self._failing = False
 
     @property
     def identity(self) -> str:
-        """Who everybody becomes; setting it loads the identity if need be and takes effect with the next frame.
+        """Who the faces become, as in `aster` or `left=aster,right=cedar`; setting it takes effect with the next frame.
 
-        Setting raises UnknownIdentity, or ModelError when the file does not load; then the old identity stays.
+        Setting loads, in the thread that sets, what is not loaded yet; frames go on meanwhile. It raises SettingsError,
+        UnknownIdentity, or ModelError when a file does not load; then everybody keeps the identity that they have.
         """
-        return self._cast.everyone.name
+        return str(self._cast.casting)
 
     @identity.setter
-    def identity(self, name: str) -> None:
+    def identity(self, text: str) -> None:
         began = time.perf_counter()
-        self._cast = Cast(self._shelf[name], self._cast.tracks)
-        logger.info("identity switched to %s in %.2f s", name, time.perf_counter() - began)
+        self._cast = self._loaded(Casting.parse(text))
+        logger.info("identity switched to %s in %.2f s", self.identity, time.perf_counter() - began)
 
     def assign(self, track: int, name: str) -> None:
         """The face of this track becomes another identity than everybody else. Raises as setting identity does."""
-        self._cast = Cast(self._cast.everyone, {**self._cast.tracks, track: self._shelf[name]})
+        self._cast = self._loaded(self._cast.casting.with_track(track, name))
 
     def __call__(self, frame: Frame) -> Swapped:
-        """The frame and its faces, redrawn. No face: no faces. A model that fails: a fault (or ModelError)."""
-        cast = self._cast
+        """The frame, its faces redrawn, and where in it a real face may be. No face: no faces. Raises ModelError."""
+        cast, now = self._cast, frame.captured_at if frame.at is None else frame.at
         faces: tuple[Face, ...] = ()
+        chosen: dict[int, Identity] = {}
+        unsure: Unsure | None = Unsure(anywhere=True)
         try:
+            cut, looks = self._cuts(frame.image), self._tracker.detector_runs
+            if cut:
+                self._tracker.cut()
             faces = self._found(frame)
-            swapped = Swapped(frame, self._redrawn(frame, faces, cast) if faces else ())
+            unsure = self._doubts(frame, faces, self._tracker.glimpses, cut, self._tracker.detector_runs > looks)
+            who = self._seating(cast.casting, faces, frame.image.shape[1], now, self._doubts.heirs, self._most)
+            chosen = {track: cast.identities[name] for track, name in who.items()}
+            redrawn = self._redrawn(frame, [face for face in faces if face.track in chosen], chosen, now)
         except (ModelError, *RUN_ERRORS) as error:
             if self._raises:
                 raise
             self._note_failure(frame, error)
-            return Swapped(frame, fault=Fault(faces))
+            unswapped = [face for face in faces if face.track in chosen]
+            return Swapped(frame, (), self._others(faces, chosen), _also(unsure, unswapped))
         self._note_success(frame)
-        return swapped
+        return Swapped(frame, redrawn, self._others(faces, chosen), unsure)
+
+    def _loaded(self, casting: Casting) -> Cast:
+        """The cast with its identities at hand. Raises ModelError and UnknownIdentity."""
+        named = casting.renamed(self._shelf.name_of)
+        return Cast(named, {name: self._shelf[name] for name in named.names})
 
     def _found(self, frame: Frame) -> tuple[Face, ...]:
         before = self._tracker.detector_runs
@@ -113,7 +147,18 @@ class Swapper:
             self._meters.count("detector_runs", self._tracker.detector_runs - before)
         return faces
 
-    def _redrawn(self, frame: Frame, faces: Sequence[Face], cast: Cast) -> tuple[SwappedFace, ...]:
+    def _others(self, faces: Sequence[Face], chosen: Collection[int]) -> tuple[Box, ...]:
+        """Where the faces are that nobody was chosen for: those followed, and those that there is no room to follow."""
+        crowd = [grown(glimpse.box, ENTERING) for glimpse in self._tracker.glimpses if not glimpse.entering]
+        return (*(place_of(face) for face in faces if face.track not in chosen), *crowd)
+
+    def _redrawn(
+        self, frame: Frame, faces: Sequence[Face], chosen: Mapping[int, Identity], now: float
+    ) -> tuple[SwappedFace, ...]:
+        """Each face as its identity; during a fade as the one before as well, in the same batches."""
+        leaving = self._fades(chosen, now)
+        if not faces:
+            return ()
         encoder = self._shelf.encoder
         with self._timed("align"):
             size, coverage = encoder.contract.size, encoder.contract.coverage
@@ -121,7 +166,7 @@ class Swapper:
         with self._timed("encode"):
             codes = encoder(crops)
         with self._timed("decode"):
-            return decoded(faces, codes, cast)
+            return _with_fades(faces, codes, chosen, leaving)
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:
@@ -132,7 +177,9 @@ class Swapper:
 
     def _note_failure(self, frame: Frame, error: Exception) -> None:
         if not self._failing:
-            logger.error("frame %d could not be swapped, covered until it works again: %s", frame.index, error)
+            logger.error(
+                "frame %d could not be swapped, shown as for unsure faces until it works again: %s", frame.index, error
+            )
         self._failing = True
 
     def _note_success(self, frame: Frame) -> None:
@@ -141,9 +188,8 @@ class Swapper:
         self._failing = False
 
 
-def decoded(faces: Sequence[Face], codes: Codes, cast: Cast) -> tuple[SwappedFace, ...]:
-    """Each face as the identity it becomes, in the order of faces; one batch for each identity. Raises ModelError."""
-    wanted = [cast.of(face) for face in faces]
+def decoded(faces: Sequence[Face], codes: Codes, wanted: Sequence[Identity]) -> tuple[SwappedFace, ...]:
+    """Each of faces as the identity wanted for it, in their order; one batch for each identity. Raises ModelError."""
     done: dict[int, SwappedFace] = {}
     for identity in dict.fromkeys(wanted):
         places = [place for place, of in enumerate(wanted) if of is identity]
@@ -153,6 +199,25 @@ def decoded(faces: Sequence[Face], codes: Codes, cast: Cast) -> tuple[SwappedFac
             to_crop = crop_of(faces[place], size, coverage)
             done[place] = SwappedFace(faces[place], identity.name, image * np.float32(255), mask, to_crop)
     return tuple(done[place] for place in range(len(faces)))
+
+
+def _with_fades(
+    faces: Sequence[Face], codes: Codes, chosen: Mapping[int, Identity], leaving: Mapping[int, Leaving]
+) -> tuple[SwappedFace, ...]:
+    """Each face as its identity, mixed with the one that it leaves. Raises ModelError."""
+    fading = [place for place, face in enumerate(faces) if face.track in leaving]
+    wanted = [chosen[face.track] for face in faces] + [leaving[faces[place].track].identity for place in fading]
+    places = [*range(len(faces)), *fading]
+    drawn = list(decoded([faces[place] for place in places], codes[places], wanted))
+    for place, old in zip(fading, drawn[len(faces) :], strict=True):
+        drawn[place] = mixed(old, drawn[place], leaving[faces[place].track].shown)
+    return tuple(drawn[: len(faces)])
+
+
+def _also(unsure: Unsure | None, faces: Sequence[Face]) -> Unsure:
+    """What is unsure on a frame on which a model failed: what was before, and the faces that were to be swapped."""
+    before = unsure or Unsure()
+    return Unsure((*before.places, *(place_of(face) for face in faces)), before.anywhere)
 
 
 def crop_of(face: Face, size: int, coverage: float = 1.0) -> Matrix:

@@ -50,6 +50,31 @@ def test_groupings_are_compared(material: list[str], tmp_path: Path, monkeypatch
     assert "find" in numbers["groupings"]["find | swap | compose"]["stages"]
 
 
+def test_switches_are_made_during_a_run_and_the_gaps_measured(
+    material: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["switch", *material, "--switches", "3", "--rounds", "1"]
+    numbers = measured(words, tmp_path / "numbers.json", monkeypatch)
+    assert numbers["runs"]["without"]["switches_seen"] == 0
+    assert 1 <= numbers["runs"]["with"]["switches_seen"] <= 3
+    gaps = [numbers["runs"][name]["longest_gap_ms"] for name in ("without", "with")]
+    assert min(gaps) > 0
+    assert numbers["longer_ms"] == pytest.approx(gaps[1] - gaps[0], abs=0.01)
+    assert numbers["held"] == (numbers["longer_ms"] <= numbers["frame_interval_ms"])
+    assert numbers["frame_interval_ms"] == pytest.approx(1000 / 30, abs=0.5)
+
+
+def test_with_one_identity_there_is_nothing_to_switch(
+    material: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_shelf(tmp_path / "models", ["aster"])
+    monkeypatch.setattr(sys, "argv", ["liveswap-bench", "switch", *material[:2], "--models", str(tmp_path / "models")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "nobody to switch to" in capsys.readouterr().err
+
+
 def test_a_clip_that_is_missing_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], material: list[str]
 ) -> None:

@@ -34,11 +34,36 @@ def test_one_sink_or_several_may_be_written_down(tmp_path: Path) -> None:
     assert load(written(tmp_path, 'sink = ["virtualcam", "out.mp4"]'), {}).sink == ("virtualcam", "out.mp4")
 
 
+def test_identities_may_be_a_list_as_the_flag_may_be_repeated(tmp_path: Path) -> None:
+    settings = load(written(tmp_path, 'identity = ["left=aster", "right=cedar"]'), {})
+    assert settings.casting.seats == {"left": "aster", "right": "cedar"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "swapped", "followed"),
+    [
+        ({}, 4, 8),  # everybody
+        ({"identity": "left=aster,right=cedar"}, 2, 6),
+        ({"identity": "aster,#7=cedar"}, 4, 8),
+        ({"faces": 1}, 1, 5),  # bystanders are followed as well, so that they can be blurred
+        ({"faces": 1, "others": "pass"}, 1, 1),
+        ({"faces": 64}, 64, 64),
+    ],
+)
+def test_as_many_faces_are_followed_as_have_to_be_swapped_or_blurred(
+    flags: dict[str, object], swapped: int, followed: int
+) -> None:
+    settings = load(None, flags)
+    assert (settings.faces or settings.casting.people, settings.tracking.max_faces) == (swapped, followed)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("identety = 'aster'", ("'identety'", "live.toml", "'identity'")),
         ("no-faces = 'hold'", ("'no-faces'", "'no_face'")),
+        ("on_error = 'hold'", ("'on_error'", "is called 'unsure' now")),
+        ("identity = [1]", ("identity", "text in quotes")),
         ("threads = 'two'", ("threads in", "'two'", "whole number")),
         ("threads = true", ("threads", "whole number")),
         ("live = 1", ("live", "true or false")),
@@ -76,12 +101,18 @@ def test_a_file_of_bytes_is_no_toml(tmp_path: Path) -> None:
         ({"fps": float("nan")}, "frames a second"),
         ({"duration": 0.0}, "duration is 0"),
         ({"duration": float("inf")}, "duration is inf"),
-        ({"faces": 0}, "max_faces is 0"),
+        ({"faces": 0}, "faces is 0"),
+        ({"faces": 65}, "faces is 65"),
+        ({"fade": -1.0}, "fade is -1"),
+        ({"tail": float("nan")}, "tail is nan"),
         ({"threads": 0}, "0 threads"),
         ({"provider": "abacus"}, "abacus"),
         ({"precision": "fp8"}, "fp8"),
         ({"no_face": "show"}, "no_face is 'show'"),
-        ({"on_error": "show"}, "on_error is 'show'"),
+        ({"unsure": "show"}, "unsure is 'show'"),
+        ({"others": "show"}, "others is 'show'"),
+        ({"on_error": "blur"}, "--on-error is called --unsure now"),
+        ({"identity": "left=aster,lefty=cedar"}, "'lefty', wanted one of left, centre, right, 1st"),
         ({"source": " "}, "source is empty"),
         ({"identity": ""}, "identity is empty"),
         ({"source": "clip.mp4", "report": "./clip.mp4"}, "the report ./clip.mp4 is the source as well"),
@@ -100,7 +131,7 @@ def test_absurd_values_are_refused_in_one_sentence(flags: dict[str, object], sai
 def test_every_setting_can_be_written_down(tmp_path: Path) -> None:
     """A field whose type the reader has no words for would be a hole."""
     values = {"bool": "true", "int": "2", "float": "2.5", "str": "'auto'", "tuple": "['null']"}
-    choices = {"no_face": "'hold'", "on_error": "'hold'", "width": "640", "height": "360"}
+    choices = {"no_face": "'hold'", "unsure": "'hold'", "others": "'pass'", "width": "640", "height": "360"}
     for field in fields(Settings):
         kind = str(field.type).replace("<class '", "").partition("'")[0].partition(" ")[0].partition("[")[0]
         load(written(tmp_path, f"{field.name} = {choices.get(field.name, values[kind])}"), {})

@@ -30,7 +30,7 @@ async def test_a_terminal_gets_one_living_line_and_a_file_gets_plain_ones(termin
     out = io.StringIO()
     meters = Meters()
     meters.start()
-    async with shown(meters, "aster", Console(file=out, force_terminal=terminal, width=100), every=0.02):
+    async with shown(meters, lambda: "aster", Console(file=out, force_terminal=terminal, width=100), every=0.02):
         while out.getvalue().count("aster") < 3:
             await asyncio.sleep(0.01)
     assert ("\x1b[" in out.getvalue()) == terminal
@@ -41,7 +41,7 @@ async def test_a_terminal_gets_one_living_line_and_a_file_gets_plain_ones(termin
 
 async def test_what_fails_inside_leaves_with_the_line_gone() -> None:
     async def fail() -> None:
-        async with shown(Meters(), "aster", Console(file=io.StringIO(), force_terminal=True), every=0.02):
+        async with shown(Meters(), lambda: "aster", Console(file=io.StringIO(), force_terminal=True), every=0.02):
             await asyncio.sleep(0.05)
             raise SinkError("the disk is full")
 

@@ -55,6 +55,15 @@ async def test_a_key_ends_the_run(desktop: Desktop, key: int) -> None:
             await sink.write(frame(1))
 
 
+async def test_digits_are_handed_on_and_other_keys_are_not(desktop: Desktop) -> None:
+    pressed: list[str] = []
+    async with Preview(press=pressed.append) as sink:
+        for key in (ord("2"), -1, ord("x"), ord("0"), ord("9")):
+            desktop.key = key
+            await sink.write(frame(0))
+    assert pressed == ["2", "9"]
+
+
 async def test_closing_the_window_ends_the_run(desktop: Desktop) -> None:
     async with Preview() as sink:
         await sink.write(frame(0))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from realtime.face.face import Face
+from realtime.face.face import Face, Glimpse
 from realtime.face.geometry import Image, Matrix, invert, template, transform
 from realtime.frame import Frame
 
@@ -37,8 +37,12 @@ class PlacedFaces:
 
     def __init__(self, faces: Sequence[Face] = (), error: Exception | None = None) -> None:
         self.faces = tuple(faces)
+        self.glimpses: tuple[Glimpse, ...] = ()
         self.error = error
         self.detector_runs = 0
+
+    def cut(self) -> None:
+        """These faces stay where they are."""
 
     def __call__(self, frame: Frame) -> tuple[Face, ...]:
         self.detector_runs += 1

@@ -3,21 +3,23 @@
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from realtime.errors import ModelError, UnknownIdentity
-from realtime.face.face import Face
+from realtime.face.face import Face, Glimpse
 from realtime.face.geometry import Image, align, template, to_pixels, transform
 from realtime.flow.meters import Meters
 from realtime.frame import Frame
 from realtime.swap.compose import Composer
-from realtime.swap.fallback import Fallback
+from realtime.swap.fallback import Fallback, place_of
 from realtime.swap.identity import Codes, Encoder, Shelf
 from realtime.swap.session import SessionSettings
 from realtime.swap.swapper import Swapper, crop_of
-from tests.models import write_shelf
+from tests.models import write_decoder, write_shelf
 from tests.realtime.swap.helpers import PlacedFaces, face_at, frame_of, scene
 
 ASTER, CEDAR = (90, 120, 200), (200, 140, 100)  # the colours that write_shelf gives them, BGR
@@ -60,10 +62,107 @@ def test_two_faces_in_view_are_two_identities_in_one_batch(shelf: Shelf, monkeyp
     assert len(batches) == 3  # crops that came in one call
 
 
+def test_four_faces_are_one_run_of_the_encoder_and_one_of_each_decoder(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sessions are counted, not calls: also in a fade, which draws each face twice."""
+    faces = [face_at(60 + 70 * track, 120, 60, track=track) for track in range(4)]
+    runs: Counter[str] = Counter()
+    monkeypatch.setattr(shelf.encoder, "_session", _Counting(shelf.encoder._session, "encoder", runs))
+    for name in shelf.names:
+        monkeypatch.setattr(shelf[name], "_session", _Counting(shelf[name]._session, name, runs))
+    Swapper(PlacedFaces(faces), shelf, "aster")(frame_of(scene()))
+    assert runs == {"encoder": 1, "aster": 1}
+    swapper = Swapper(PlacedFaces(faces), shelf, "1st=aster,2nd=cedar,3rd=aster,4th=cedar", fade=1.0)
+    assert len(swapper(frame_of(scene(), 1)).faces) == 4
+    assert runs == {"encoder": 2, "aster": 2, "cedar": 1}
+    swapper.identity = "1st=cedar,2nd=aster,3rd=cedar,4th=aster"
+    assert len(swapper(frame_of(scene(), 2)).faces) == 4
+    assert runs == {"encoder": 3, "aster": 3, "cedar": 2}
+
+
+def test_people_become_who_is_named_for_their_place_and_the_others_nobody(shelf: Shelf) -> None:
+    faces = [face_at(40, 120, 50, 1), face_at(160, 120, 50, 2), face_at(280, 120, 50, 3)]
+    swapper = Swapper(PlacedFaces(faces), shelf, "left=cedar,right=aster")
+    swapped = swapper(frame_of(scene()))
+    assert [(face.face.track, face.identity) for face in swapped.faces] == [(1, "cedar"), (3, "aster")]
+    (other,) = swapped.others
+    assert np.array_equal(other, place_of(faces[1]))
+    assert swapper.identity == "left=cedar,right=aster"
+
+
+def test_a_crowd_is_nobody_and_an_entering_face_is_unsure(shelf: Shelf) -> None:
+    finder = PlacedFaces([face_at(160, 120, 80)])
+    finder.glimpses = (
+        Glimpse(np.array([10, 10, 40, 50], np.float32), entering=False),
+        Glimpse(np.array([270, 150, 310, 200], np.float32), entering=True),
+    )
+    swapped = Swapper(finder, shelf, "aster")(frame_of(scene()))
+    (other,), unsure = swapped.others, swapped.unsure
+    assert unsure is not None
+    assert (other[0] < 10, unsure.places[0][0] < 270, len(unsure.places)) == (True, True, 1)
+    shown = Composer()(swapped).image
+    for region in (np.s_[10:50, 10:40], np.s_[150:200, 270:310]):
+        assert np.abs(np.diff(shown[region].astype(int), axis=1)).max() < 20  # the picture's blocks differ by up to 140
+
+
+def test_a_face_that_is_lost_stays_hidden_while_another_one_is_swapped(shelf: Shelf) -> None:
+    both = [face_at(80, 120, 60, 1), face_at(240, 120, 60, 2)]
+    finder = PlacedFaces(both)
+    swapper, compose = Swapper(finder, shelf, "aster"), Composer()
+    compose(swapper(Frame(scene(), 0, 10.0)))
+    finder.faces = tuple(both[:1])
+    for index in range(1, 30):
+        swapped = swapper(Frame(scene(), index, 10 + index / 30))
+        assert len(swapped.faces) == 1
+        shown = compose(swapped).image
+        assert np.abs(np.diff(shown[100:140, 220:260].astype(int), axis=1)).max() < 20
+    swapped = swapper(Frame(scene(), 40, 10 + 40 / 30))
+    assert swapped.unsure is None
+
+
+def test_a_fault_hides_who_was_to_be_swapped_and_who_is_nobody(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever passes unsure faces has not said that others may be shown."""
+    finder = PlacedFaces([face_at(60, 120, 60, 1), face_at(260, 120, 60, 2)])
+    for how, plain in (("blur", (True, True)), ("pass", (False, True))):
+        fallback = Fallback(unsure=how)
+        swapper = Swapper(finder, shelf, "1st=aster", fallback)
+        with monkeypatch.context() as broken:
+            broken.setattr(shelf, "encoder", _Failing(shelf.encoder))
+            shown = Composer(fallback)(swapper(frame_of(scene()))).image
+        steps = [np.abs(np.diff(shown[100:140, x - 20 : x + 20].astype(int), axis=1)).max() for x in (60, 260)]
+        assert tuple(step < 20 for step in steps) == plain
+
+
+def test_a_cut_makes_the_finder_look_anew(shelf: Shelf) -> None:
+    finder = _Told([face_at(160, 120, 60)])
+    swapper = Swapper(finder, shelf, "aster")
+    for index, seed in enumerate((0, 0, 1, 1, 0)):
+        swapper(frame_of(scene(seed=seed), index))
+    assert finder.cuts == [2, 4]
+
+
+def test_switching_to_a_file_that_is_no_model_keeps_the_old_identity(shelf: Shelf, tmp_path: Path) -> None:
+    (tmp_path / "notes.onnx").write_text("these are notes")
+    truncated = write_decoder(tmp_path / "truncated.onnx", "somebody")
+    truncated.write_bytes(truncated.read_bytes()[:1000])
+    foreign = write_decoder(tmp_path / "foreign.onnx", "stranger", digest="feedfeed" * 2)
+    swapper = Swapper(PlacedFaces([face_at(160, 120, 120)]), shelf, "aster")
+    for path, said in ((tmp_path / "notes.onnx", "no ONNX"), (truncated, "truncated.onnx"), (foreign, "'stranger'")):
+        with pytest.raises(ModelError, match=said):
+            swapper.identity = str(path)
+        with pytest.raises(ModelError, match=said):
+            swapper.identity = f"left=cedar,right={path}"
+        assert swapper.identity == "aster"
+        assert swapper(frame_of(scene())).faces[0].identity == "aster"
+    swapper.identity = str(write_decoder(tmp_path / "dahlia.onnx", "dahlia"))
+    assert swapper.identity == "dahlia"
+
+
 def test_no_face_is_a_value(shelf: Shelf) -> None:
     swapped = Swapper(PlacedFaces(), shelf, "aster")(frame_of(scene()))
     assert swapped.faces == ()
-    assert swapped.fault is None
+    assert swapped.unsure is None
 
 
 def test_the_next_frame_shows_the_new_identity(shelf: Shelf) -> None:
@@ -111,9 +210,9 @@ def test_a_model_that_fails_covers_the_face_and_says_so_once(
         broken.setattr(shelf, "encoder", _Failing(shelf.encoder))
         for index in range(3):
             swapped = swapper(frame_of(scene(), index))
-            assert swapped.fault is not None
+            assert swapped.unsure is not None
             assert not np.array_equal(compose(swapped).image[90:150, 130:190], scene()[90:150, 130:190])
-    assert swapper(frame_of(scene(), 3)).fault is None
+    assert swapper(frame_of(scene(), 3)).unsure is None
     said = Counter(record.levelname for record in caplog.records if record.name == "realtime.swap.swapper")
     assert said == {"ERROR": 1, "INFO": 1}
     assert "frame 0 could not be swapped" in caplog.text
@@ -121,7 +220,7 @@ def test_a_model_that_fails_covers_the_face_and_says_so_once(
 
 
 def test_a_model_that_fails_can_end_the_run(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    swapper = Swapper(PlacedFaces([face_at(160, 120, 120)]), shelf, "aster", Fallback(on_error="raise"))
+    swapper = Swapper(PlacedFaces([face_at(160, 120, 120)]), shelf, "aster", Fallback(unsure="raise"))
     monkeypatch.setattr(shelf, "encoder", _Failing(shelf.encoder))
     with pytest.raises(ModelError, match="out of memory"):
         swapper(frame_of(scene()))
@@ -159,6 +258,28 @@ class _Failing(_Watching):
 
     def __call__(self, crops: Sequence[Image]) -> Codes:
         raise ModelError("the encoder model failed: out of memory")
+
+
+class _Counting:
+    """A session, and how often it ran."""
+
+    def __init__(self, session: Any, name: str, runs: Counter[str]) -> None:
+        self._session, self._name, self._runs = session, name, runs
+
+    def run(self, *args: Any) -> Any:
+        self._runs[self._name] += 1
+        return self._session.run(*args)
+
+
+class _Told(PlacedFaces):
+    """A finder that notes when it is told of a cut."""
+
+    def __init__(self, faces: Sequence[Face]) -> None:
+        super().__init__(faces)
+        self.cuts: list[int] = []
+
+    def cut(self) -> None:
+        self.cuts.append(self.detector_runs)  # one for each frame
 
 
 class _Switching(PlacedFaces):
