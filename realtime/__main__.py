@@ -97,7 +97,7 @@ async def carry(
     console gets the status line; pictures, where given, stands behind the gate beside the sinks.
     """
     swapper = Swapper(models.tracker, models.shelf, models.identity, settings.fallback, meters)
-    composer = Composer(settings.fallback)
+    composer = Composer(settings.fallback, settings.composing)
     source = open_source(settings.source, settings.live, settings.width, settings.height, settings.fps)
     swap = swapper if pictures is None else lambda frame: pictures.note(swapper(frame))
     sound = source.path if isinstance(source, VideoFile) else None
@@ -171,6 +171,12 @@ def run(
         typer.Option(metavar="raise|hold|blank|blur|pass", help="What is shown when a model fails on a frame."),
     ] = None,
     faces: Annotated[int | None, typer.Option(metavar="N", help="Swap at most so many, the largest first.")] = None,
+    colour: Annotated[
+        bool | None, typer.Option("--colour/--no-colour", help="Give the face the scene's light and colours.")
+    ] = None,
+    grain: Annotated[
+        bool | None, typer.Option("--grain/--no-grain", help="Give the face the camera's noise and softness.")
+    ] = None,
     detector: Annotated[
         str | None, typer.Option(metavar="centerface|insightface:PACK", help="What finds faces.")
     ] = None,

@@ -11,6 +11,7 @@ from typing import Any, Final, get_type_hints
 from realtime.errors import SettingsError
 from realtime.face.track import TrackingSettings
 from realtime.sources.limits import check_asked
+from realtime.swap.compose import ComposeSettings
 from realtime.swap.fallback import Fallback
 from realtime.swap.identity import MODELS
 from realtime.swap.session import SessionSettings
@@ -46,6 +47,8 @@ class Settings:
     no_face: str = "pass"  # what is shown without a face: pass, hold, blank or blur
     on_error: str = "blur"  # what is shown when a model fails on a frame: raise, hold, blank, blur or pass
     faces: int = 1  # at most so many are swapped, the largest first
+    colour: bool = True  # give the face the scene's light and colours
+    grain: bool = True  # give it the camera's noise and softness
     detector: str = "centerface"  # or insightface:PACK
     provider: str = "auto"  # where models run: auto, cpu, cuda, ...
     precision: str = "auto"  # auto, or fp32 for the CPU's very numbers
@@ -81,6 +84,11 @@ class Settings:
     def fallback(self) -> Fallback:
         """What is shown when there is no swapped face. Raises SettingsError."""
         return Fallback(no_face=self.no_face, on_error=self.on_error)
+
+    @property
+    def composing(self) -> ComposeSettings:
+        """How a face is fitted into its frame."""
+        return ComposeSettings(colour=self.colour, grain=self.grain)
 
     def _check_files(self) -> None:
         """Raises SettingsError where one file would be written twice, or what the run reads would be overwritten."""
