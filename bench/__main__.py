@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from bench import compose as bench_compose
 from bench import latency as bench_latency
 from bench import stages as bench_stages
 from bench.detection import detection
@@ -85,6 +86,20 @@ def stages(
     console = Console()
     console.print(runs_table(source.name, numbers["groupings"]))
     console.print(f"best: {numbers['best']}; in use: {numbers['in_use']}")
+    keep(numbers, out)
+
+
+@app.command()
+def compose(
+    width: Annotated[int, typer.Option(min=64, max=8192, metavar="PIXELS", help="Of the frame.")] = 1280,
+    height: Annotated[int, typer.Option(min=64, max=8192, metavar="PIXELS", help="Of the frame.")] = 720,
+    crop: Annotated[int, typer.Option(min=16, max=1024, metavar="PIXELS", help="Of the decoder's picture.")] = 160,
+    repeats: Annotated[int, typer.Option(min=1, max=100_000, help="Frames of each kind.")] = 300,
+    out: Out = None,
+) -> None:
+    """Composing alone, on one core: faces of four sizes, with and without colour and grain."""
+    numbers = bench_compose.measure(width, height, repeats, crop)
+    Console().print(bench_compose.table(numbers))
     keep(numbers, out)
 
 

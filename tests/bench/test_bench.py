@@ -50,6 +50,16 @@ def test_groupings_are_compared(material: list[str], tmp_path: Path, monkeypatch
     assert "find" in numbers["groupings"]["find | swap | compose"]["stages"]
 
 
+def test_composing_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["compose", "--width", "320", "--height", "240", "--repeats", "3"]
+    numbers = measured(words, tmp_path / "numbers.json", monkeypatch)
+    assert (numbers["frame"], numbers["crop_px"], numbers["repeats"]) == ("320x240", 160, 3)
+    assert [row["face_px"] for row in numbers["faces"]] == [40, 150, 300, 600]
+    for row in numbers["faces"]:
+        assert set(row["ms"]) == {"all", "no grain", "no colour, no grain"}
+        assert all(0 < cell["p50"] <= cell["p95"] for cell in row["ms"].values())
+
+
 def test_a_clip_that_is_missing_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], material: list[str]
 ) -> None:
