@@ -31,6 +31,7 @@ _AGAIN: Final = 2.0  # px of them: how far they are blurred again
 _INSIDE: Final = 250  # of 255: the mask's own edge is no edge of the face
 _EDGES: Final = 6.0  # least gradient (Sobel's, root mean square) of a picture whose blur can be told
 _SOFTEST: Final = 0.03  # of the crop's side: a face is softened no further
+_SURELY: Final = 0.96  # of the camera's blur: two people's features are not alike, and too sharp looks better than dull
 _HARDLY: Final = 0.3  # px of the crop; less is not worth the time
 _INTERPOLATED: Final = 0.25  # px² of the frame: variance of the blur that reading a frame between its pixels adds
 
@@ -74,8 +75,8 @@ def softening(scene: Grey, drawn: Grey, weight: Grey, scale: float) -> Values | 
     there, here = _blur(scene, weight), _blur(drawn, weight)
     if there is None or here is None:
         return None
-    resampled = _INTERPOLATED * max(scale, 1.0) ** 2 if scale > 1 else 0.0  # the drawn face will be read so as well
-    sigma = math.sqrt(max(there**2 - here**2 - resampled, 0.0)) / scene.shape[0]
+    read = _INTERPOLATED * scale**2  # the drawn face will be read between its pixels as well
+    sigma = math.sqrt(max((_SURELY * there) ** 2 - here**2 - read, 0.0)) / scene.shape[0]
     return np.array([min(sigma, _SOFTEST)])
 
 
