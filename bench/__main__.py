@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from bench import compose as bench_compose
 from bench import latency as bench_latency
 from bench import stages as bench_stages
 from bench import switch as bench_switch
@@ -122,6 +123,20 @@ def switch(
     console.print(table)
     verdict = "at most" if numbers["held"] else "MORE THAN"
     console.print(f"{numbers['longer_ms']} ms longer: {verdict} one frame ({numbers['frame_interval_ms']} ms)")
+    keep(numbers, out)
+
+
+@app.command()
+def compose(
+    width: Annotated[int, typer.Option(min=64, max=8192, metavar="PIXELS", help="Of the frame.")] = 1280,
+    height: Annotated[int, typer.Option(min=64, max=8192, metavar="PIXELS", help="Of the frame.")] = 720,
+    crop: Annotated[int, typer.Option(min=16, max=1024, metavar="PIXELS", help="Of the decoder's picture.")] = 160,
+    repeats: Annotated[int, typer.Option(min=1, max=100_000, help="Frames of each kind.")] = 300,
+    out: Out = None,
+) -> None:
+    """Composing alone, on one core: faces of four sizes, with and without colour and grain."""
+    numbers = bench_compose.measure(width, height, repeats, crop)
+    Console().print(bench_compose.table(numbers))
     keep(numbers, out)
 
 

@@ -109,7 +109,7 @@ async def carry(
     how = settings.fallback
     swapper = Swapper(models.tracker, models.shelf, models.identity, how, meters, settings.faces, settings.fade)
     controls = Controls(swapper, models.shelf)
-    composer = Composer(settings.fallback)
+    composer = Composer(settings.fallback, settings.composing)
     source = open_source(settings.source, settings.live, settings.width, settings.height, settings.fps)
     swap = swapper if pictures is None else lambda frame: pictures.note(swapper(frame))
     sound = source.path if isinstance(source, VideoFile) else None
@@ -204,6 +204,12 @@ def run(
         int | None, typer.Option(metavar="N", help="Swap at most so many, the largest first; 4, or as many as named.")
     ] = None,
     fade: Annotated[float | None, typer.Option(metavar="SECONDS", help="How long a change of identity takes.")] = None,
+    colour: Annotated[
+        bool | None, typer.Option("--colour/--no-colour", help="Give the face the scene's light and colours.")
+    ] = None,
+    grain: Annotated[
+        bool | None, typer.Option("--grain/--no-grain", help="Give the face the camera's noise and softness.")
+    ] = None,
     detector: Annotated[
         str | None, typer.Option(metavar="centerface|insightface:PACK", help="What finds faces.")
     ] = None,

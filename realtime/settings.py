@@ -12,6 +12,7 @@ from realtime.errors import SettingsError
 from realtime.face.track import TrackingSettings
 from realtime.sources.limits import check_asked
 from realtime.swap.casting import Casting
+from realtime.swap.compose import ComposeSettings
 from realtime.swap.fallback import Fallback
 from realtime.swap.identity import MODELS
 from realtime.swap.session import SessionSettings
@@ -53,6 +54,8 @@ class Settings:
     others: str = "blur"  # what is shown of faces that no identity was chosen for: blur or pass
     faces: int | None = None  # at most so many are swapped, the largest first; None: 4, or as many as are named
     fade: float = 0.0  # seconds that a change of identity takes
+    colour: bool = True  # give the face the scene's light and colours
+    grain: bool = True  # give it the camera's noise and softness
     detector: str = "centerface"  # or insightface:PACK
     provider: str = "auto"  # where models run: auto, cpu, cuda, ...
     precision: str = "auto"  # auto, or fp32 for the CPU's very numbers
@@ -97,6 +100,11 @@ class Settings:
     def fallback(self) -> Fallback:
         """What is shown where there is no swapped face. Raises SettingsError."""
         return Fallback(no_face=self.no_face, unsure=self.unsure, others=self.others, tail=self.tail)
+
+    @property
+    def composing(self) -> ComposeSettings:
+        """How a face is fitted into its frame."""
+        return ComposeSettings(colour=self.colour, grain=self.grain)
 
     def _check_files(self) -> None:
         """Raises SettingsError where one file would be written twice, or what the run reads would be overwritten."""

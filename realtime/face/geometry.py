@@ -5,6 +5,7 @@ from 0 (left or top border of the first pixel) to 1 (right or bottom border of t
 means the same at every crop size.
 """
 
+import math
 from typing import Any, Final
 
 import cv2
@@ -147,7 +148,8 @@ def transform(matrix: Matrix, points: Points) -> Points:
 
 def scale_of(matrix: Matrix) -> float:
     """How many target pixels one source pixel becomes along a line."""
-    return float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    (a, b), (c, d) = matrix[:, :2].tolist()
+    return math.sqrt(abs(a * d - b * c))
 
 
 def crop_matrix(landmarks: Points, size: int, coverage: float = 1.0) -> Matrix:

@@ -1,4 +1,4 @@
-"""Puts the swapped faces into their frame: mask, colour, paste."""
+"""Puts the swapped faces into their frame: mask, colour, grain, paste."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,20 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.face.face import Face
-from realtime.face.geometry import Image, Matrix, invert, scale_of, transform
+from realtime.face.geometry import Image, Matrix, Points, invert, scale_of, transform
 from realtime.frame import Frame
+from realtime.swap import colour
 from realtime.swap.fallback import Box, Fallback, Unsure, hidden, veiled
+from realtime.swap.grain import BLUR_SAMPLE, ROWS, Grain, noise_of, softened, softening
+from realtime.swap.mask import Edge, Mask, Shown, outline_of
+from realtime.swap.steady import Look, Looks
 
 Picture = NDArray[np.float32]  # (S, S, 3) BGR 0..255
-Mask = NDArray[np.float32]  # (S, S) 0..1
 
-_SAMPLE: Final = 64  # px: colour statistics need no more
-_GAIN: Final = (0.12, 2.5)  # per channel: how far light and skin of the scene may pull the identity's colours
-_SPREAD: Final = (0.75, 1.33)  # of the contrast, alike in all channels, so that colours never turn grey
-_FADE: Final = 0.06  # of the crop's side, where the mask fades to nothing towards the border
-_LUMA: Final = (0.114, 0.587, 0.299)  # of brightness, BGR
-_FAINT: Final = 0.08  # a scene with less colour than this share of its brightness takes the identity's colour away
-_BAND: Final = 64  # rows blended at a time: what is in between stays in the processor's cache
+_BAND: Final = 32768  # pixels blended at a time: what is in between stays in the processor's cache
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeSettings:
+    """How a face is fitted into its frame."""
+
+    colour: bool = True  # in the scene's light and colours; otherwise in the identity's own
+    grain: bool = True  # with the noise and the softness of the camera
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +52,16 @@ class Swapped:
 
 
 class Composer:
-    """Composes frame after frame and remembers the last swapped one, to hold it where the settings say so."""
+    """Composes frame after frame.
 
-    def __init__(self, fallback: Fallback | None = None) -> None:
+    It remembers the last swapped frame, to hold it where the settings say so, and how each face looked lately, so that
+    its colours, its grain and its outline stay steady.
+    """
+
+    def __init__(self, fallback: Fallback | None = None, settings: ComposeSettings | None = None) -> None:
         self._fallback = fallback or Fallback()
         self._last: Image | None = None
+        self._fit = Fit(settings or ComposeSettings())
 
     def __call__(self, swapped: Swapped) -> Frame:
         """The frame as it may be shown, with the number and the time of the frame that came in."""
@@ -62,80 +72,119 @@ class Composer:
             return replace(frame, image=hidden(frame.image, self._fallback.no_face, self._last))
         image = veiled(frame.image, self._fallback.others, swapped.others)
         image = veiled(image, how, unsure.places if unsure is not None else ())
-        composed = compose(replace(swapped, frame=replace(frame, image=image)))  # over what is hidden, never under it
+        composed = self._fit(replace(swapped, frame=replace(frame, image=image)))  # over what is hidden, never under it
         if swapped.faces and unsure is None:
             self._last = composed.image
         return composed
 
 
-def compose(swapped: Swapped) -> Frame:
-    """The frame with every swapped face in its place; a new picture, equal to the old one outside the faces."""
-    image = swapped.frame.image.copy()
-    for face in swapped.faces:
-        _put(image, face)
-    return replace(swapped.frame, image=image)
+class Fit:
+    """Fits faces into frame after frame; its memory is what earlier frames said about the same faces."""
+
+    def __init__(self, settings: ComposeSettings) -> None:
+        self._settings = settings
+        self._looks = Looks()
+        self._grain = Grain()
+        self._edge = Edge()
+        colour.warm()
+
+    def __call__(self, swapped: Swapped) -> Frame:
+        """The frame with every swapped face in its place; a new picture, equal to the old one outside the faces."""
+        frame = swapped.frame
+        at = frame.captured_at if frame.at is None else frame.at
+        image = frame.image.copy()
+        for face in swapped.faces:
+            # Another identity on the same face differs from the scene in another way.
+            look = self._looks.of((face.face.track, face.identity), at)
+            self._put(image, frame, face, look, at)
+        return replace(frame, image=image)
+
+    def _put(self, image: Image, frame: Frame, face: SwappedFace, look: Look, at: float) -> None:
+        """Blend one face into image, in place, within the rectangle that its mask covers."""
+        scale = scale_of(face.to_crop)
+        mask = self._edge(face.mask, scale, _outline(face, look, at))
+        x0, y0, x1, y1 = _rectangle(cv2.boundingRect(mask), face.to_crop, image.shape[1], image.shape[0])
+        if x0 >= x1 or y0 >= y1:
+            return
+        whole = x0 > 0 and y0 > 0 and x1 < image.shape[1] and y1 < image.shape[0]
+        picture = self._fitted(face, frame.image, mask, whole, look, at)
+        amounts = self._grain.amounts(look.noise.value) if self._settings.grain else (0.0, 0.0)
+        layers, to_crop = _shrunk(_layers(picture, mask), face.to_crop, scale)
+        rows = min(max(_BAND // (x1 - x0), 8), ROWS)
+        for top in range(y0, y1, rows):
+            part = image[top : min(top + rows, y1), x0:x1]
+            patch = _warped(layers, to_crop, x0, top, part.shape[1], part.shape[0])
+            drawn = cv2.cvtColor(patch, cv2.COLOR_BGRA2BGR)
+            drawn = self._grain.onto(drawn, amounts, frame.index, top)
+            _blend(part, drawn, cv2.extractChannel(patch, 3))
+
+    def _fitted(self, face: SwappedFace, image: Image, mask: Shown, whole: bool, look: Look, at: float) -> Image:
+        """The face in the colours and the softness that image, the frame, asks for; notes the noise around it."""
+        drawn = face.image
+        if self._settings.colour:
+            drawn = _coloured(drawn, image, mask, face.to_crop, whole, look, at)
+        picture = _eight_bit(drawn)
+        if not self._settings.grain:
+            return picture
+        if look.frames == 1 or look.frames % 2:  # softness and noise change slowly: each is measured in turn
+            look.noise(noise_of(image, face.face.to_template, mask, face.to_crop), at)
+        if look.frames == 1 or look.frames % 2 == 0:
+            _note_softness(picture, image, mask, face.to_crop, look, at)
+        return picture if look.blur.value is None else softened(picture, float(look.blur.value[0]))
 
 
-def soft_mask(mask: Mask, scale: float) -> Mask:
-    """The mask with an edge that is soft in the frame and nothing at the crop's border, so that no box can show.
-
-    scale is crop pixels for one frame pixel: a small face's edge is softened over at least two pixels of the frame.
-    """
-    size = mask.shape[0]
-    sigma = max(0.015 * size, scale)
-    smooth = cv2.GaussianBlur(mask, (0, 0), sigma)
-    # The blur reaches outwards by about one sigma; take that back, or background of the render shows around the face.
-    smooth = np.clip((smooth - 0.12) * (1 / 0.8), 0, 1)
-    return np.asarray(smooth * _border(size), np.float32)
+def compose(swapped: Swapped, settings: ComposeSettings | None = None) -> Frame:
+    """The frame alone, with nothing known about earlier ones: every swapped face in its place, in a new picture."""
+    return Fit(settings or ComposeSettings())(swapped)
 
 
-def match_colour(image: Picture, mask: Mask, scene: Image) -> Picture:
-    """image in the light of the scene: a gain for each channel, then one contrast for all, both inside the mask.
-
-    scene is the input's face in the same crop, of any size. Gains are clamped, so that a face that is almost black,
-    or covered, cannot tear the colours apart. In a grey scene the face is grey as well. Where the mask is empty, image
-    comes back as it is.
-    """
-    small = cv2.resize(image, (_SAMPLE, _SAMPLE), interpolation=cv2.INTER_AREA).reshape(-1, 3)
-    weight = cv2.resize(mask, (_SAMPLE, _SAMPLE), interpolation=cv2.INTER_AREA).reshape(-1).astype(np.float64)
-    there = cv2.resize(scene, (_SAMPLE, _SAMPLE), interpolation=cv2.INTER_AREA).reshape(-1, 3)
-    total = float(weight.sum())
-    if total < 1:
-        return image
-    weight /= total
-    mean, wanted = weight @ small, weight @ there
-    gain = np.clip(wanted / np.maximum(mean, 1), *_GAIN)
-    spread = _luma_spread(there, weight) / max(_luma_spread(small * gain, weight), 1)
-    contrast = float(np.clip(np.sqrt(spread), *_SPREAD))  # the decoder has seen the light already: go half the way
-    middle = mean * gain
-    change = np.hstack([np.diag(gain * contrast), (middle * (1 - contrast))[:, None]])
-    change = _colour_kept(there, weight) @ change
-    return np.asarray(cv2.transform(image, change), np.float32)
+def _outline(face: SwappedFace, look: Look, at: float) -> Points | None:
+    """The person's outline in crop px, steady."""
+    size = face.mask.shape[0]
+    landmarks = transform(face.to_crop, face.face.landmarks) / size
+    steady = look.outline(landmarks.ravel().astype(np.float64), at)
+    return None if steady is None else outline_of(steady.reshape(-1, 2).astype(np.float32)) * size
 
 
-def _put(image: Image, face: SwappedFace) -> None:
-    """Blend one face into image, in place, within the rectangle that its mask covers."""
-    scale = scale_of(face.to_crop)
-    mask = soft_mask(face.mask, scale)
-    inside = cv2.boundingRect((mask > 1 / 512).astype(np.uint8))
-    x0, y0, x1, y1 = _rectangle(inside, face.to_crop, image.shape[1], image.shape[0])
-    if x0 >= x1 or y0 >= y1:
-        return
-    scene = _sample(image, face.to_crop, mask.shape[0])
-    layers, to_crop = _shrunk(_layers(match_colour(face.image, mask, scene), mask), face.to_crop, scale)
-    for top in range(y0, y1, _BAND):
-        _blend(image[top : min(top + _BAND, y1), x0:x1], layers, to_crop, x0, top)
+def _coloured(
+    drawn: Picture, image: Image, mask: Shown, to_crop: Matrix, whole: bool, look: Look, at: float
+) -> Picture:
+    """drawn in the light of the scene, which image (the frame) shows where the face belongs; whole: all of it."""
+    size = colour.SAMPLE
+    weight, matrix = cv2.resize(mask, (size, size)), _smaller(to_crop, size / mask.shape[0])
+    if not whole:
+        weight = weight * _in_view(matrix, size, image)
+    weight = cv2.threshold(weight, 127, 255, cv2.THRESH_BINARY)[1]
+    here = _eight_bit(cv2.resize(drawn, (size, size)))
+    difference, trust = colour.compare(here, _sample(image, matrix, size), weight)
+    steady = look.colour(difference, at, trust)
+    if steady is None or difference is None:
+        return drawn
+    return np.asarray(cv2.transform(drawn, colour.colour_map(here, weight, steady)), np.float32)
 
 
-def _blend(part: Image, layers: Image, to_crop: Matrix, x0: int, y0: int) -> None:
-    """Blend the layers into part, in place; part's upper-left pixel is (x0, y0) of the frame."""
+def _note_softness(picture: Image, image: Image, mask: Shown, to_crop: Matrix, look: Look, at: float) -> None:
+    """How much softer than picture the camera's face in image (the frame) is."""
+    side = BLUR_SAMPLE
+    matrix = _smaller(to_crop, side / mask.shape[0])
+    scene = cv2.cvtColor(_sample(image, matrix, side), cv2.COLOR_BGR2GRAY)
+    drawn = cv2.cvtColor(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
+    look.blur(softening(scene, drawn, cv2.resize(mask, (side, side)), scale_of(matrix)), at)
+
+
+def _warped(layers: Image, to_crop: Matrix, x0: int, y0: int, width: int, height: int) -> Image:
+    """The layers where they belong in the frame's part at (x0, y0) of width x height."""
     shifted = to_crop.copy()
     shifted[:, 2] += to_crop[:, :2] @ np.array([x0, y0], np.float32)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    patch = cv2.warpAffine(layers, shifted, (part.shape[1], part.shape[0]), flags=flags)
-    # Measured on one core, a rectangle of 330 x 380: blendLinear 0.5 ms, float32 in numpy 1.1 ms, uint16 1.6 ms.
-    alpha = cv2.extractChannel(patch, 3) * np.float32(1 / 255)
-    part[:] = cv2.blendLinear(cv2.cvtColor(patch, cv2.COLOR_BGRA2BGR), part, alpha, 1 - alpha)
+    return np.asarray(cv2.warpAffine(layers, shifted, (width, height), flags=flags), np.uint8)
+
+
+def _blend(part: Image, drawn: Image, alpha: NDArray[Any]) -> None:
+    """Blend drawn into part, in place. In 8 bit: three times as fast as in floats, and off by one step at most."""
+    share = cv2.cvtColor(alpha, cv2.COLOR_GRAY2BGR)
+    there = cv2.multiply(part, cv2.bitwise_not(share), scale=1 / 255)
+    part[:] = cv2.add(there, cv2.multiply(drawn, share, scale=1 / 255))
 
 
 def _rectangle(inside: Sequence[int], to_crop: Matrix, width: int, height: int) -> tuple[int, int, int, int]:
@@ -151,19 +200,36 @@ def _rectangle(inside: Sequence[int], to_crop: Matrix, width: int, height: int) 
 
 
 def _sample(image: Image, to_crop: Matrix, size: int) -> Image:
-    """The frame under the crop, a few pixels wide: enough for colours."""
-    factor = _SAMPLE / size
-    small = to_crop * np.float32(factor)
-    small[:, 2] += 0.5 * factor - 0.5
-    out = cv2.warpAffine(image, small, (_SAMPLE, _SAMPLE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    """The frame under a crop of size x size."""
+    out = cv2.warpAffine(image, to_crop, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(out, np.uint8)
 
 
-def _layers(image: Picture, mask: Mask) -> NDArray[np.uint8]:
-    """Picture and mask as one picture of four channels 0..255, so that one warp carries both."""
-    layers = np.empty((*mask.shape, 4), np.float32)
-    layers[..., :3], layers[..., 3] = image, mask * 255
-    return np.clip(layers + 0.5, 0, 255).astype(np.uint8)
+def _in_view(to_crop: Matrix, size: int, image: Image) -> NDArray[np.bool_]:
+    """Which pixels of a crop of size x size the frame shows."""
+    to_frame = invert(to_crop)
+    steps = np.arange(size, dtype=np.float32)
+    x = to_frame[0, 0] * steps[None] + to_frame[0, 1] * steps[:, None] + to_frame[0, 2]
+    y = to_frame[1, 0] * steps[None] + to_frame[1, 1] * steps[:, None] + to_frame[1, 2]
+    return np.asarray((x >= 0) & (y >= 0) & (x <= image.shape[1] - 1) & (y <= image.shape[0] - 1))
+
+
+def _smaller(to_crop: Matrix, factor: float) -> Matrix:
+    """The matrix of the same crop with factor times as many pixels a side."""
+    matrix = to_crop * np.float32(factor)
+    matrix[:, 2] += 0.5 * factor - 0.5
+    return matrix
+
+
+def _eight_bit(picture: NDArray[Any]) -> Image:
+    """picture rounded, clamped to 0..255; what is no number becomes 0."""
+    return np.asarray(cv2.add(picture, 0.0, dtype=cv2.CV_8U), np.uint8)  # type: ignore[call-overload]  # lacks numbers
+
+
+def _layers(picture: Image, mask: Shown) -> Image:
+    """Picture and mask as one picture of four channels, so that one warp carries both."""
+    layers = cv2.cvtColor(picture, cv2.COLOR_BGR2BGRA)
+    return np.asarray(cv2.insertChannel(mask, layers, 3), np.uint8)
 
 
 def _shrunk(layers: Image, to_crop: Matrix, scale: float) -> tuple[Image, Matrix]:
@@ -172,29 +238,5 @@ def _shrunk(layers: Image, to_crop: Matrix, scale: float) -> tuple[Image, Matrix
         return layers, to_crop
     size = layers.shape[0]
     smaller = max(2, round(size / scale))
-    factor = smaller / size
-    matrix = to_crop * np.float32(factor)
-    matrix[:, 2] += 0.5 * factor - 0.5
-    return np.asarray(cv2.resize(layers, (smaller, smaller), interpolation=cv2.INTER_AREA), np.uint8), matrix
-
-
-def _colour_kept(colours: NDArray[Any], weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What keeps BGR as it is where colours (n, 3) have any, and turns it into its brightness where they are grey."""
-    colourful = float(weight @ np.ptp(colours, axis=1)) / max(float(weight @ colours.max(1)), 1.0)
-    kept = min(colourful / _FAINT, 1.0)
-    return kept * np.eye(3) + (1 - kept) * np.tile(_LUMA, (3, 1))
-
-
-def _luma_spread(colours: NDArray[Any], weight: NDArray[np.float64]) -> float:
-    """Weighted standard deviation of the brightness of colours (n, 3) BGR."""
-    luma = colours @ np.array(_LUMA)
-    mean = float(weight @ luma)
-    return float(np.sqrt(max(float(weight @ (luma - mean) ** 2), 0.0)))
-
-
-def _border(size: int) -> Mask:
-    """1 inside the crop, falling smoothly to 0 at its border, (size, size)."""
-    depth = (np.minimum(np.arange(size), np.arange(size)[::-1]) / max(1.0, _FADE * size)).astype(np.float32)
-    line = np.clip(depth, 0, 1)
-    line = line * line * (3 - 2 * line)
-    return np.asarray(np.outer(line, line), np.float32)
+    shrunk = cv2.resize(layers, (smaller, smaller), interpolation=cv2.INTER_AREA)
+    return np.asarray(shrunk, np.uint8), _smaller(to_crop, smaller / size)

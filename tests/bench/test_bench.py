@@ -75,6 +75,16 @@ def test_with_one_identity_there_is_nothing_to_switch(
     assert "nobody to switch to" in capsys.readouterr().err
 
 
+def test_composing_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["compose", "--width", "320", "--height", "240", "--repeats", "3"]
+    numbers = measured(words, tmp_path / "numbers.json", monkeypatch)
+    assert (numbers["frame"], numbers["crop_px"], numbers["repeats"]) == ("320x240", 160, 3)
+    assert [row["face_px"] for row in numbers["faces"]] == [40, 150, 300, 600]
+    for row in numbers["faces"]:
+        assert set(row["ms"]) == {"all", "no grain", "no colour, no grain"}
+        assert all(0 < cell["p50"] <= cell["p95"] for cell in row["ms"].values())
+
+
 def test_a_clip_that_is_missing_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], material: list[str]
 ) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from realtime.face.face import Face
 from realtime.face.geometry import Image, covered, invert, to_pixels, transform
-from realtime.swap.compose import Composer, Swapped, SwappedFace, compose, match_colour, soft_mask
+from realtime.swap.compose import Composer, ComposeSettings, Swapped, SwappedFace, compose
 from realtime.swap.swapper import crop_of
 from tests.models import drawn_face
 from tests.realtime.swap.helpers import face_at, frame_of, scene
@@ -35,7 +35,7 @@ def test_outside_the_faces_rectangle_nothing_changes(side: int, degrees: int) ->
     inside[y0:y1, x0:x1] = True
     changed = (out != image).any(2)
     assert not changed[~inside].any()
-    assert changed[inside].mean() > 0.2
+    assert changed[inside].mean() > 0.15
 
 
 def test_the_frame_that_came_in_stays_as_it_was() -> None:
@@ -57,48 +57,21 @@ def test_the_identitys_eyes_and_mouth_appear_where_the_face_has_them() -> None:
     assert _at(out, cheek).mean() - _at(out, mouth).mean() > 30
 
 
-def test_inside_the_mask_the_mean_colour_becomes_the_scenes() -> None:
+def test_the_skin_takes_the_scenes_colour() -> None:
     image = np.full((240, 320, 3), (90, 110, 160), np.uint8)
     face = face_at(160, 120, 200)
     out = into(image, swapped_face(face, (150, 130, 110)))
-    _, mask = drawn_face((0, 0, 0), SIZE)
-    core = transform(crop_of(face, SIZE), _pixels(320, 240)).round().astype(int)
-    within = (core >= 0).all(1) & (core < SIZE).all(1)
-    inside = np.zeros(len(core), bool)
-    inside[within] = mask[core[within, 1], core[within, 0]] > 0.95
-    assert out.reshape(-1, 3)[inside].mean(0) == pytest.approx([90, 110, 160], abs=4)
+    cheeks, eye = transform(invert(crop_of(face, SIZE)), to_pixels(np.array([[0.33, 0.56], [0.365, 0.405]]), SIZE))
+    assert _at(out, cheeks).mean(0) == pytest.approx([90, 110, 160], abs=3)
+    assert _at(out, eye).mean() < 70  # the eye is not pulled up to the skin's colour
 
 
-@pytest.mark.parametrize("light", [(20, 20, 20), (235, 235, 235), (40, 60, 220)])
-def test_in_extreme_light_colours_stay_finite_and_the_features_stay_visible(light: tuple[int, int, int]) -> None:
-    image, mask = drawn_face((120, 130, 140), SIZE)
-    matched = match_colour(image * np.float32(255), mask, np.full((64, 64, 3), light, np.uint8))
-    assert np.isfinite(matched).all()
-    cheek, mouth = matched[90, 60], matched[110, 80]
-    assert (cheek > mouth).all()
-
-
-def test_a_black_face_region_does_not_turn_the_identity_black() -> None:
-    image, mask = drawn_face((120, 130, 140), SIZE)
-    matched = match_colour(image * np.float32(255), mask, np.zeros((64, 64, 3), np.uint8))
-    assert matched[90, 60].min() > 10
-
-
-def test_saturated_colours_do_not_turn_grey() -> None:
-    """A flat scene asks for no contrast at all; the identity's red lips keep most of their colour."""
-    image, mask = drawn_face((120, 130, 140), SIZE, features=False)
-    image[105:115, 65:95] = (0.2, 0.2, 0.75)
-    matched = match_colour(image * np.float32(255), mask, np.full((64, 64, 3), (120, 130, 140), np.uint8))
-    before, after = np.ptp(image[110, 80] * 255), np.ptp(matched[110, 80])
-    assert after > 0.7 * before
-
-
-def test_in_a_grey_scene_the_face_is_grey() -> None:
-    image, mask = drawn_face((90, 120, 170), SIZE)
-    there = np.repeat(np.linspace(60, 190, 64, dtype=np.uint8)[:, None, None], 64, axis=1).repeat(3, axis=2)
-    matched = match_colour(image * np.float32(255), mask, there)
-    assert np.ptp(image * 255, axis=2).max() > 60
-    assert np.ptp(matched, axis=2).max() < 0.5
+def test_without_colour_the_identity_keeps_its_own() -> None:
+    face = face_at(160, 120, 200)
+    own = swapped_face(face, (150, 130, 110))
+    image = np.full((240, 320, 3), (90, 110, 160), np.uint8)
+    out = compose(Swapped(frame_of(image), (own,)), ComposeSettings(colour=False)).image
+    assert _at(out, np.array([130, 130])).mean(0) == pytest.approx([150, 130, 110], abs=1)
 
 
 def test_an_empty_mask_changes_nothing() -> None:
@@ -109,23 +82,26 @@ def test_an_empty_mask_changes_nothing() -> None:
 
 
 def test_a_mask_that_fills_the_crop_shows_no_box() -> None:
-    """Along a line across the crop's border, which lies at x = 80, a bright scene turns dark without a step."""
+    """Along a line from outside the crop to its middle a bright scene turns dark without a step."""
     image = np.full((240, 320, 3), 120, np.uint8)
     face = swapped_face(face_at(160, 120, 160), (120, 120, 120), features=False)
     face.image[:, :80] = 20  # a dark half, which matching the mean colour leaves dark
     full = SwappedFace(face.face, "aster", face.image, np.ones((SIZE, SIZE), np.float32), face.to_crop)
-    line = into(image, full)[120, 70:110].astype(int)
+    line = into(image, full)[120, 70:150].astype(int)
     assert line.min() < 60
-    assert np.abs(np.diff(line, axis=0)).max() < 20
+    assert np.abs(np.diff(line, axis=0)).max() < 40
 
 
-def test_a_small_faces_edge_is_soft_in_the_frame() -> None:
-    hard = np.zeros((SIZE, SIZE), np.float32)
-    hard[40:120, 40:120] = 1
-    wide, narrow = (
-        int(((soft_mask(hard, scale) > 0.05) & (soft_mask(hard, scale) < 0.95)).sum()) for scale in (8.0, 0.5)
-    )
-    assert wide > 2 * narrow
+@pytest.mark.parametrize("side", [33, 66, 250, 1150])
+@pytest.mark.parametrize("x", [320, 0])
+def test_no_dark_ring_shows_around_a_face_of_any_size(side: int, x: int) -> None:
+    """The face is as light as the scene and the render's background black: nothing at the edge may be darker."""
+    image = np.full((480, 640, 3), 130, np.uint8)
+    face = swapped_face(face_at(x, 240, side), (130, 130, 130), features=False)
+    face.image[:] *= face.mask[..., None]
+    out = into(image, face).astype(int)
+    assert np.abs(out - 130).max() <= 18
+    assert out.mean() == pytest.approx(130, abs=2)
 
 
 @pytest.mark.parametrize(("x", "y"), [(0, 0), (320, 120), (160, 239), (-40, 120)])
@@ -157,8 +133,3 @@ def test_without_a_face_the_frame_passes() -> None:
 def _at(image: np.ndarray, point: np.ndarray) -> np.ndarray:
     x, y = point.round().astype(int)
     return image[y - 1 : y + 2, x - 1 : x + 2].reshape(-1, 3)
-
-
-def _pixels(width: int, height: int) -> np.ndarray:
-    ys, xs = np.mgrid[:height, :width]
-    return np.stack([xs.ravel(), ys.ravel()], 1).astype(np.float32)
