@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -103,9 +103,10 @@ async def carry(
     sound = source.path if isinstance(source, VideoFile) else None
     names = sinks_for(source, settings)
     sink = open_sink(names, source.live, sound, settings.fps or 30.0)
+    aside = models.tracker.looking_aside() if source.live else nullcontext()
     async with found(source), Gate(sink if pictures is None else album.Kept(sink, pictures)) as gate:
         pipeline = Pipeline(source, group(swap, composer), gate, meters)
-        with ended_by_signals(pipeline.stop) as signals:
+        with aside, ended_by_signals(pipeline.stop) as signals:
             async with shown(meters, models.identity, console):
                 await pipeline.run(settings.duration)
     if isinstance(sink, FanOut):

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -28,6 +28,9 @@ class Finder(Protocol):
         """How often the detector has looked at a whole frame so far."""
 
     def __call__(self, frame: Frame) -> tuple[Face, ...]: ...
+
+    def looking_aside(self) -> AbstractContextManager[None]:
+        """As long as it is entered, as for live sources, no followed frame waits for a look at a whole one."""
 
 
 class Gauges(Protocol):

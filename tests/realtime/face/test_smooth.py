@@ -67,8 +67,8 @@ def test_the_same_time_twice_changes_nothing() -> None:
 
 
 def test_a_steady_alignment_stays_a_similarity_and_exact_at_rest() -> None:
-    smooth = SteadyAlignment(SmoothSettings())
     known = alignment(320, 180, 200, 0.4)
+    smooth = SteadyAlignment(SmoothSettings(), known, 0.0)
     for index in range(5):
         out = smooth(known, index / 30)
         assert transform(out, transform(invert(known), template())) == pytest.approx(template(), abs=1e-4)
@@ -77,7 +77,7 @@ def test_a_steady_alignment_stays_a_similarity_and_exact_at_rest() -> None:
 
 
 def test_a_head_that_turns_past_half_a_circle_does_not_spin_back() -> None:
-    smooth = SteadyAlignment(SmoothSettings())
+    smooth = SteadyAlignment(SmoothSettings(), alignment(320, 180, 200, 2.6), 0.0)
     for index in range(60):
         angle = 2.6 + index * 0.02  # passes pi
         out = smooth(alignment(320, 180, 200, angle), index / 30)
@@ -89,7 +89,7 @@ def test_a_head_that_turns_past_half_a_circle_does_not_spin_back() -> None:
 @pytest.mark.parametrize("side", [40.0, 400.0])
 def test_smoothing_is_relative_to_the_faces_size(side: float) -> None:
     random = np.random.default_rng(1)
-    smooth = SteadyAlignment(SmoothSettings())
+    smooth = SteadyAlignment(SmoothSettings(), alignment(320, 180, side, 0.0), 0.0)
     raw = np.array([320, 180]) + random.normal(0, 0.005 * side, (200, 2))
     out = np.array([centre_of(smooth(alignment(x, y, side, 0.0), i / 30)) for i, (x, y) in enumerate(raw)])
     calmer = np.diff(out, axis=0).std() / np.diff(raw, axis=0).std()
