@@ -126,7 +126,8 @@ def noisy(picture: Image, frames: int) -> Iterator[Image]:
     """The same picture again and again, with a sensor's noise."""
     random = np.random.default_rng(0)
     for _ in range(frames):
-        yield np.clip(picture + random.normal(0, SIGMA, picture.shape), 0, 255).round().astype(np.uint8)
+        noise = np.float32(SIGMA) * random.standard_normal(picture.shape, np.float32)
+        yield np.clip(picture + noise, 0, 255).round().astype(np.uint8)
 
 
 def shifted(picture: Image, still: Sequence[Face], frames: int) -> Iterator[Image]:

@@ -50,6 +50,11 @@ class Aside:
         """Whether a look is under way, or its answer waits to be taken."""
         return self._look is not None
 
+    @property
+    def ready(self) -> bool:
+        """Whether the look has ended and its answer can be taken."""
+        return self._look is not None and self._look.done()
+
     def ask(self, image: Image, thorough: bool, followed: Mapping[int, Points]) -> None:
         """Begins a look at image, which nobody writes to. followed: as in Seen. Not while busy."""
         if self._thread is None or self.busy:
@@ -59,7 +64,7 @@ class Aside:
 
     def answer(self) -> Seen | None:
         """What the look found, once; None while it is under way or nobody asked. Raises what the detector raised."""
-        if self._look is None or not self._look.done():
+        if self._look is None or not self._look.done():  # not ready
             return None
         look, followed = self._look, self._followed
         self._look = self._followed = None
