@@ -112,8 +112,10 @@ def steadiness(
     spreads, lags = [], []
     for picture in pictures:
         still = followed(Tracker(detector, landmarker, settings), noisy(picture, frames))
+        if len(still) < frames:
+            continue
         moving = followed(Tracker(detector, landmarker, settings), shifted(picture, still, frames))
-        if len(still) == len(moving) == frames:
+        if len(moving) == frames:
             spreads.append(spread_of(still[SETTLING:]))
             lags.append(lag_of(moving, still))
     if not spreads:

@@ -168,6 +168,22 @@ def test_one_who_is_hidden_for_most_of_a_second_keeps_the_number_while_the_other
     assert centre_of(seen[-1][1].to_template) == pytest.approx([510, 177], abs=1)
 
 
+def test_a_face_in_front_belongs_to_the_one_who_came_along_and_not_to_the_one_whom_it_covers(
+    landmarker: Landmarker,
+) -> None:
+    tracker = Tracker(DiscDetector(), landmarker, TrackingSettings(max_faces=2))
+    seen, covered = [], []
+    for index in range(46):
+        x = 120.0 + 8 * index
+        hidden = abs(x - 300) < 88  # from here on the one behind reads the one in front
+        scene: list[Disc] = [(x, 150, 24)] if hidden else [(300, 150, 26), (x, 150, 24)]
+        covered.append(hidden)
+        seen.append(tracker(frame_of(picture(*scene), index)))
+    assert [numbers(faces) for faces in seen] == [[2] if hidden else [1, 2] for hidden in covered]
+    for index, faces in enumerate(seen):
+        assert centre_of(faces[-1].to_template) == pytest.approx([120 + 8 * index, 150], abs=8)
+
+
 def test_both_who_were_hidden_get_their_own_numbers_back(landmarker: Landmarker) -> None:
     tracker = Tracker(DiscDetector(seed=2), landmarker, TrackingSettings(max_faces=2))
     seen = follow(tracker, [[(150, 150, 30), (430, 150, 24)]] * 5 + [[]] * 27 + [[(190, 150, 30), (400, 150, 24)]] * 2)
