@@ -121,7 +121,8 @@ def steadiness(
     if not spreads:
         raise SourceMissing("none of the pictures shows a face that is followed through all frames")
     name = "off" if smoothing is None else "One-Euro"
-    return Steadiness(name, *(float(value) for value in np.mean(spreads, 0)), lag_ms=float(np.mean(lags)))
+    still_percent, size_percent, turn_degrees = (float(value) for value in np.mean(spreads, 0))
+    return Steadiness(name, still_percent, size_percent, turn_degrees, float(np.mean(lags)))
 
 
 def noisy(picture: Image, frames: int) -> Iterator[Image]:
@@ -146,7 +147,8 @@ def shifted(picture: Image, still: Sequence[Face], frames: int) -> Iterator[Imag
 def path_of(frames: int) -> NDArray[np.float64]:
     """Where a thing is in each of so many frames that moves by one a frame: half a second there, half a second back."""
     half = RATE / 2
-    return np.abs((np.arange(frames) + half / 2) % (2 * half) - half) - half / 2
+    there_and_back = np.abs((np.arange(frames) + half / 2) % (2 * half) - half)
+    return np.asarray(there_and_back - half / 2, np.float64)
 
 
 def followed(tracker: Tracker, images: Iterator[Image]) -> list[Face]:

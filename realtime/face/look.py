@@ -64,7 +64,7 @@ class Aside:
 
     def answer(self) -> Seen | None:
         """What the look found, once; None while it is under way or nobody asked. Raises what the detector raised."""
-        if self._look is None or not self._look.done():  # not ready
+        if self._look is None or not self._look.done():
             return None
         look, followed = self._look, self._followed
         self._look = self._followed = None
