@@ -66,6 +66,7 @@ def tracking(
     models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
     pictures: Annotated[int, typer.Option(min=1, max=100, help="Frames of the clip that are measured.")] = 5,
     frames: Annotated[int, typer.Option(min=20, max=10_000, help="Length of each measurement, in frames.")] = 90,
+    repeats: Annotated[int, typer.Option(min=1, max=1000, help="Looks of each kind whose times are compared.")] = 10,
     threads: Annotated[int | None, typer.Option(metavar="N", help="Of each model on the CPU.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the numbers as JSON as well.")] = None,
 ) -> None:
@@ -76,7 +77,7 @@ def tracking(
     chosen = pictures_of(source, pictures)
     steady = [steadiness(detector, landmarker, chosen, frames, smoothing) for smoothing in (None, SmoothSettings())]
     found = list(finding(detector, chosen))
-    cost = relative_cost(detector, chosen[0], 10)
+    cost = relative_cost(detector, chosen[0], repeats)
     console = Console()
     console.print(steady_table(steady))
     console.print(found_table(found))

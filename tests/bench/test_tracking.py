@@ -92,8 +92,8 @@ def test_the_command_prints_tables_and_writes_json(
     writer.write(cv2.resize(pictures_of(DEMO, 1)[0], (320, 180), interpolation=cv2.INTER_AREA))
     writer.release()
     out = tmp_path / "numbers.json"
-    words = ["tracking", "--source", str(clip), "--pictures", "1", "--frames", "30", "--out", str(out)]
-    monkeypatch.setattr(sys, "argv", ["liveswap-bench", *words])
+    words = ["tracking", "--source", str(clip), "--pictures", "1", "--frames", "30", "--repeats", "2"]
+    monkeypatch.setattr(sys, "argv", ["liveswap-bench", *words, "--out", str(out)])
     with pytest.raises(SystemExit) as ended:
         main()
     assert not ended.value.code
