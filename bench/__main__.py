@@ -16,6 +16,7 @@ from bench import switch as bench_switch
 from bench.detection import detection
 from bench.footage import footage
 from bench.report import runs_table, with_origin, write
+from bench.tracking import tracking
 from realtime.__main__ import DEMO
 from realtime.errors import LiveswapError
 from realtime.settings import load
@@ -142,6 +143,7 @@ def compose(
 
 app.command()(detection)
 app.command()(footage)
+app.command()(tracking)
 
 
 def keep(numbers: dict[str, Any], path: Path | None) -> None:

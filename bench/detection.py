@@ -55,7 +55,7 @@ class TimeResult:
 
     frame: str  # width x height
     look: str  # quick or thorough
-    network: str  # width x height of the network's input
+    network: str  # width x height of each of the network's inputs
     p50_ms: float
     p95_ms: float
 
@@ -168,10 +168,11 @@ def times(detector: Detector, repeats: int) -> Iterator[TimeResult]:
                 began = time.perf_counter()
                 detector.detect(image, thorough)
                 taken.append(1000 * (time.perf_counter() - began))
-            tall, wide = place(image, THOROUGH if thorough else QUICK).image.shape[:2]
+            shapes = [place(image, view).image.shape for view in (THOROUGH if thorough else QUICK)]
+            inputs = ", ".join(f"{shape[1]}x{shape[0]}" for shape in shapes)
             middle, slow = (round(float(np.percentile(taken, part)), 1) for part in (50, 95))
             look = "thorough" if thorough else "quick"
-            yield TimeResult(f"{width}x{height}", look, f"{wide}x{tall}", middle, slow)
+            yield TimeResult(f"{width}x{height}", look, inputs, middle, slow)
 
 
 def table(report: dict[str, Any]) -> str:

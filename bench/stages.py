@@ -1,6 +1,7 @@
 """Which work should share a loop: groupings of the same stages, measured in turns within one run."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from threading import Lock
 from typing import Any, Final
@@ -35,6 +36,10 @@ class Ahead:
     def cut(self) -> None:
         """Tells the finder behind it, which may be a frame further."""
         self._finder.cut()
+
+    def looking_aside(self) -> AbstractContextManager[None]:
+        """Of the finder behind it."""
+        return self._finder.looking_aside()
 
     def find(self, frame: Frame) -> Frame:
         """Looks at the frame and hands it on."""

@@ -115,9 +115,10 @@ async def carry(
     sound = source.path if isinstance(source, VideoFile) else None
     names = sinks_for(source, settings)
     sink = open_sink(names, source.live, sound, settings.fps or 30.0, controls.press)
+    aside = models.tracker.looking_aside() if source.live else nullcontext()
     async with found(source), Gate(sink if pictures is None else album.Kept(sink, pictures)) as gate:
         pipeline = Pipeline(source, group(swap, composer), gate, meters)
-        with ended_by_signals(pipeline.stop) as signals, keyboard(controls.press) as heard:
+        with aside, ended_by_signals(pipeline.stop) as signals, keyboard(controls.press) as heard:
             if heard and console is not None:
                 console.print(controls.hint)
             async with controls.obeyed(pipeline.stop), shown(meters, lambda: swapper.identity, console):

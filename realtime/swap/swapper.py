@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,6 +38,9 @@ class Finder(Protocol):
         """Is told that the next frame shows something else: everybody has to be found again."""
 
     def __call__(self, frame: Frame) -> tuple[Face, ...]: ...
+
+    def looking_aside(self) -> AbstractContextManager[None]:
+        """As long as it is entered, as for live sources, no followed frame waits for a look at a whole one."""
 
 
 class Gauges(Protocol):

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,6 +16,9 @@ import onnx
 import pytest
 
 from realtime.devices import devices
+from realtime.face.detect import CenterFace
+from realtime.face.face import Detection
+from realtime.face.geometry import Image
 from realtime.frame import Frame
 from realtime.sinks.null import Null
 from tests.models import write_decoder
@@ -68,6 +72,24 @@ def test_the_report_says_how_many_frames_each_of_several_sinks_was_too_slow_for(
     assert set(report) == {*KEYS, "sinks"}
     assert report["sinks"]["null"]["dropped"] == report["frames_out"] - len(taken)
     assert report["sinks"]["null"]["dropped"] > report["sinks"][str(picture)]["dropped"]
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_looks_have_a_thread_of_their_own_in_a_live_run_alone_and_it_ends_with_the_run(
+    say: Say, clip: Path, models: Path, monkeypatch: pytest.MonkeyPatch, live: bool
+) -> None:
+    on: set[str] = set()
+    detect = CenterFace.detect
+
+    def noted(detector: CenterFace, image: Image, thorough: bool = False) -> tuple[Detection, ...]:
+        on.add(threading.current_thread().name.split("_")[0])
+        return detect(detector, image, thorough)
+
+    monkeypatch.setattr(CenterFace, "detect", noted)
+    said = say("run", "--source", clip, "--sink", "null", "--models", models, "--faces", 2, *["--live"] * live)
+    assert said.code == 0, said.err
+    assert on == ({"swap", "look"} if live else {"swap"})
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("look")]
 
 
 def test_a_picture_and_an_identity_from_a_file(say: Say, models: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Discs on black that stand for faces, a detector that finds them and a landmark network that looks at them."""
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,22 @@ class DiscDetector:
             if thorough or radius >= self._smallest:
                 found.append(detection_of(x, y, radius, float(self._random.uniform(0.6, 0.9))))
         return tuple(sorted(found, key=lambda detection: -detection.score))
+
+
+class GatedDetector(DiscDetector):
+    """A detector that waits for its gate in every look that is not of the test's own thread."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__(seed)
+        self.gate = threading.Event()
+        self.threads: set[str] = set()
+        self._here = threading.current_thread()
+
+    def detect(self, image: Image, thorough: bool = False) -> tuple[Detection, ...]:
+        self.threads.add(threading.current_thread().name)
+        if threading.current_thread() is not self._here and not self.gate.wait(10):
+            raise AssertionError("the gate stayed shut")
+        return super().detect(image, thorough)
 
 
 def detection_of(x: float, y: float, radius: float, score: float = 0.8) -> Detection:

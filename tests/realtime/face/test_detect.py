@@ -20,6 +20,7 @@ from realtime.face.detect import (
     CenterFace,
     Detector,
     InsightFaceDetector,
+    View,
     decode_centerface,
     distinct,
     open_detector,
@@ -112,7 +113,7 @@ def test_a_frame_is_only_read(detector: Detector, astronaut: Image) -> None:
 
 def test_the_canvas_keeps_the_pictures_shape_and_knows_the_way_back() -> None:
     image = np.full((720, 1280, 3), 255, np.uint8)
-    canvas = place(image, 320)
+    canvas = place(image, View(320))
     height, width = canvas.image.shape[:2]
     assert (width, height) == (320, 192)
     bright = np.argwhere(canvas.image[..., 0] == 255)
@@ -122,7 +123,7 @@ def test_the_canvas_keeps_the_pictures_shape_and_knows_the_way_back() -> None:
 
 
 def test_a_peak_in_centerfaces_maps_becomes_its_box_and_points() -> None:
-    canvas = place(np.zeros((256, 256, 3), np.uint8), 320)  # scale 1, corner (32, 32)
+    canvas = place(np.zeros((256, 256, 3), np.uint8), View(320))  # scale 1, corner (32, 32)
     heat, size = np.zeros((80, 80), np.float32), np.zeros((2, 80, 80), np.float32)
     offset, points = np.zeros((2, 80, 80), np.float32), np.zeros((10, 80, 80), np.float32)
     heat[30, 20], heat[30, 21] = 0.9, 0.6  # row, column; the second overlaps the first
