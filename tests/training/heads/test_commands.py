@@ -20,7 +20,7 @@ def test_pairs_are_written_resumed_and_held_out(egg_folder: Path, tmp_path: Path
     names = sorted(p.name for p in out.iterdir() if p.is_dir())
     assert names == ["shard-0000", "shard-0001", "test-0000"]
     description = json.loads((out / "dataset.json").read_text())
-    assert description["identities"] == ["aster", "cedar"]
+    assert description["identities"] == ["aster", "birch", "cedar", "dahlia"]
     assert description["size"] == np.load(out / "shard-0000" / "x.npy").shape[1] == 40
     kept = (out / "shard-0000" / "x.npy").stat().st_mtime_ns
     assert list(write_pairs(egg_folder, out, 6, 2, settings, 1)) == [6, 8]  # only the new shard is rendered

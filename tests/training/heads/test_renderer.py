@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,10 @@ from training.heads.pairs import PairSettings, Shot, Studio, View, overview, ran
 from training.heads.person import EMBEDDED, Person, random_look
 from training.heads.renderer import tone_map
 
-_SETTINGS = PairSettings(size=64, frames=2, people=2)
+_SETTINGS = PairSettings(size=64, frames=2, people=2, identities=("aster", "cedar"))
+
+
+_RAISED = {**expression.both("browInnerUp", 1.0), **expression.both("browOuterUp", 1.0)}
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +70,22 @@ def test_an_open_jaw_lowers_the_chin_and_changes_the_picture(studio: Studio) -> 
     shut, wide = _view(studio, _shot()), _view(studio, _shot({"jawOpen": 1.0}))
     assert wide.points[8, 1] > shut.points[8, 1] + 2
     assert not np.array_equal(wide.picture, shut.picture)
+
+
+def test_a_raised_brow_creases_the_forehead_of_an_old_face_more_than_of_a_young_one(studio: Studio) -> None:
+    """An egg has no brows to raise, so what changes is the crease alone."""
+    changed = {}
+    for age in (0.0, 1.0):
+        with Person(studio.anatomy, replace(EMBEDDED["birch"], hair=None, age=age)) as person:
+            still, raised = (studio.view(person, _shot(w)).picture.astype(int) for w in ({}, _RAISED))
+            assert np.array_equal(still, studio.view(person, _shot()).picture)
+            view = studio.view(person, _shot())
+            x, y = view.points[[19, 24]].mean(0).round().astype(int)
+            forehead = (slice(max(0, y - 24), y), slice(x - 16, x + 16))
+            changed[age] = np.abs(raised - still)[forehead].mean()
+            elsewhere = np.abs(raised - still)[view.points[8].round().astype(int)[1] :].mean()
+            assert elsewhere < 0.1
+    assert changed[1.0] > changed[0.0] > 0.2
 
 
 def test_a_thing_in_front_covers_the_face_and_leaves_its_mask(studio: Studio) -> None:
@@ -134,7 +155,7 @@ def test_the_identity_lies_on_the_persons_face_in_the_crop(studio: Studio) -> No
         apart = np.linalg.norm(arrays[f"{name}_points"][:, 27:48] - arrays["x_points"][:, 27:48], axis=2)
         assert apart.mean() < 0.05 * _SETTINGS.stored
     sheet = overview(arrays, _SETTINGS.identities, 2)
-    assert sheet.shape == (2 * _SETTINGS.stored, 7 * _SETTINGS.stored, 3)
+    assert sheet.shape == (2 * _SETTINGS.stored, (3 + 2 * len(_SETTINGS.identities)) * _SETTINGS.stored, 3)
 
 
 def test_random_shots_cover_poses_and_light() -> None:
