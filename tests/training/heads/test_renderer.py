@@ -3,13 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from realtime.face.geometry import transform
 from training.heads import expression, occluders, scene
 from training.heads.assets import Assets
 from training.heads.pairs import PairSettings, Shot, Studio, View, overview, random_shot, render_shard
 from training.heads.person import EMBEDDED, Person, random_look
 from training.heads.renderer import tone_map
 
-_SETTINGS = PairSettings(size=64, frames=2, people=2, identities=("aster", "cedar"))
+_SETTINGS = PairSettings(size=64, frames=2, people=2, sharing=2, identities=("aster", "cedar"))
 
 
 _RAISED = {**expression.both("browInnerUp", 1.0), **expression.both("browOuterUp", 1.0)}
@@ -137,9 +138,11 @@ def test_random_people_differ(studio: Studio) -> None:
 
 def test_a_shard_has_every_label_and_is_repeated_by_its_number(studio: Studio) -> None:
     arrays = render_shard(studio, _SETTINGS, 3, held_out=False)
-    n, side = _SETTINGS.people * _SETTINGS.frames, _SETTINGS.stored
+    n, side = _SETTINGS.items, _SETTINGS.stored
     assert arrays["x"].shape == (n, side, side, 3)
-    assert arrays["aster"].shape == arrays["cedar"].shape == (n, side, side, 4)
+    assert arrays["aster"].shape == arrays["cedar"].shape == (2, side, side, 4)
+    assert arrays["shot"].tolist() == [0, 0, 1, 1]
+    assert np.array_equal(arrays["blend"][0], arrays["blend"][1])  # two people in one shot
     assert arrays["x_points"].shape == (n, 70, 2)
     assert arrays["blend"].shape == (n, 10)
     assert len(set(arrays["person"].tolist())) == _SETTINGS.people
@@ -152,8 +155,9 @@ def test_a_shard_has_every_label_and_is_repeated_by_its_number(studio: Studio) -
 def test_the_identity_lies_on_the_persons_face_in_the_crop(studio: Studio) -> None:
     arrays = render_shard(studio, _SETTINGS, 0, held_out=False)
     for name in _SETTINGS.identities:
-        apart = np.linalg.norm(arrays[f"{name}_points"][:, 27:48] - arrays["x_points"][:, 27:48], axis=2)
-        assert apart.mean() < 0.05 * _SETTINGS.stored
+        for shot, onto, points in zip(arrays["shot"], arrays[f"{name}_onto"], arrays["x_points"], strict=True):
+            moved = transform(onto, arrays[f"{name}_points"][shot])
+            assert np.linalg.norm((moved - points)[27:48], axis=1).mean() < 0.05 * _SETTINGS.stored
     sheet = overview(arrays, _SETTINGS.identities, 2)
     assert sheet.shape == (2 * _SETTINGS.stored, (3 + 2 * len(_SETTINGS.identities)) * _SETTINGS.stored, 3)
 
