@@ -39,6 +39,7 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoin
 Batch = Annotated[int, typer.Option(help="Crops in a step.")]
 Seed = Annotated[int, typer.Option(help="Another seed, other batches.")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads of the network; more than there are idle cores slows it.")]
+Workers = Annotated[int, typer.Option(min=1, help="Threads that make batches; a GPU wants as many as there are cores.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 
@@ -62,11 +63,14 @@ def landmarks(
     batch: Batch = 32,
     seed: Seed = 0,
     threads: Threads = 1,
+    workers: Workers = 1,
     device: Device = "auto",
 ) -> None:
     """Train the landmark net; writes landmarks.pt into --out."""
     where = prepare(threads, device)
-    train_landmarks(data, out, Plan(minutes, steps), resume, LandmarkSettings(batch=batch, seed=seed), device=where)
+    train_landmarks(
+        data, out, Plan(minutes, steps), resume, LandmarkSettings(batch=batch, seed=seed, workers=workers), device=where
+    )
 
 
 @app.command()
@@ -82,11 +86,12 @@ def swap(
     up: Annotated[str, typer.Option(help="How decoders enlarge: nearest, shuffle or transposed.")] = "shuffle",
     seed: Seed = 0,
     threads: Threads = 1,
+    workers: Workers = 1,
     device: Device = "auto",
 ) -> None:
     """Train the shared encoder and a decoder for each identity; writes swap.pt and preview.jpg into --out."""
     where, plan = prepare(threads, device), Plan(minutes, steps)
-    settings, decoder = SwapSettings(batch=batch, seed=seed), DecoderShape(size=size, up=up)
+    settings, decoder = SwapSettings(batch=batch, seed=seed, workers=workers), DecoderShape(size=size, up=up)
     train_swap(data, landmarks, out, plan, resume, settings, decoder=decoder, device=where)
 
 
@@ -102,12 +107,13 @@ def unpaired(
     size: Annotated[int, typer.Option(help="Pixels of the face that a decoder draws.")] = 160,
     seed: Seed = 0,
     threads: Threads = 1,
+    workers: Workers = 1,
     device: Device = "auto",
 ) -> None:
     """Train without pairs: each decoder mends its own person's warped faces; writes swap.pt and preview.jpg."""
     if len(facesets) < 2:
         raise LiveswapError(f"{len(facesets)} faceset was given, wanted two or more people")
-    where, settings = prepare(threads, device), SwapSettings(batch=batch, seed=seed)
+    where, settings = prepare(threads, device), SwapSettings(batch=batch, seed=seed, workers=workers)
     plan, decoder = Plan(minutes, steps), DecoderShape(size=size)
     train_unpaired(facesets, out, plan, resume, landmarks, settings, decoder=decoder, device=where)
 

@@ -58,6 +58,12 @@ def recrop(change: NDArray[np.float64], stored: int, size: int, coverage: float,
     return np.asarray((to_pixels @ change @ cut @ to_unit)[:2], np.float32)
 
 
+def chained(first: Matrix, then: Matrix) -> Matrix:
+    """One affine map, (2, 3), that does what two do after each other."""
+    linear = then[:, :2] @ first[:, :2]
+    return np.asarray(np.hstack([linear, then[:, :2] @ first[:, 2:] + then[:, 2:]]), np.float32)
+
+
 def mirrored_points(points: Points) -> Points:
     """The 70 points in the order that they have in the mirrored picture; places are unchanged."""
     return points[list(MIRROR_POINTS)]

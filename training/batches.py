@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from realtime.face.geometry import transform
-from training.augment import Jitter, Webcam, chance, elastic, jittered, patch, recrop, warp
+from training.augment import Jitter, Webcam, chained, chance, elastic, jittered, patch, recrop, warp
 from training.dataset import Dataset, Item
 from training.model import DecoderShape, EncoderShape
 
@@ -72,8 +72,9 @@ class Pairs:
         picture = elastic(x, to_picture, small, rng, amount) if amount else warp(x, to_picture, small)
         if webcam:
             picture = webcam(picture, rng)
-        points = (transform(to_target, item.points[identity]) + 0.5) / large
-        target = warp(item.identities[identity], to_target, large)
+        from_own = chained(item.onto[identity], to_target)
+        points = (transform(from_own, item.points[identity]) + 0.5) / large
+        target = warp(item.identities[identity], from_own, large)
         return picture, target, warp(occluded, to_target, large, cv2.BORDER_CONSTANT), points, item.blend
 
 

@@ -17,7 +17,7 @@ from training.model import BLEND, POINTS
 
 logger = logging.getLogger(__name__)
 
-COMMON: Final = ("x", "x_occluded", "x_mask", "x_points", "blend", "pose", "person")
+COMMON: Final = ("x", "x_occluded", "x_points", "blend", "pose", "person", "shot")
 SPLITS: Final[Mapping[str, str]] = {"train": "shard-*", "test": "test-*"}
 
 
@@ -66,13 +66,13 @@ class Item:
 
     x: NDArray[np.uint8]  # (S, S, 3) BGR
     x_occluded: NDArray[np.uint8]  # (S, S) 255 where something is in front of the face
-    x_mask: NDArray[np.uint8]  # (S, S) the face region, whatever is in front
     x_points: NDArray[np.float32]  # (70, 2) stored-crop px
     blend: NDArray[np.float32]  # (10,)
     pose: NDArray[np.float32]  # (3,) yaw, pitch, roll in degrees
     person: int
-    identities: Mapping[str, NDArray[np.uint8]]  # (S, S, 4) BGR and face mask
-    points: Mapping[str, NDArray[np.float32]]  # (70, 2) stored-crop px
+    identities: Mapping[str, NDArray[np.uint8]]  # (S, S, 4) BGR and face mask, each in a crop of its own
+    points: Mapping[str, NDArray[np.float32]]  # (70, 2) px of that crop
+    onto: Mapping[str, NDArray[np.float32]]  # (2, 3) from px of that crop to px of x, so that the landmarks meet
 
 
 class Dataset:
@@ -113,12 +113,13 @@ class Dataset:
             raise IndexError(f"item {index} of {len(self)}")
         which = bisect_right(self._ends, index)
         shard, row = self._shards[which], index - (self._ends[which - 1] if which else 0)
-        identities = self.description.identities
+        identities, shot = self.description.identities, int(shard["shot"][row])
         return Item(
-            **{name: shard[name][row] for name in COMMON[:-1]},
+            **{name: shard[name][row] for name in COMMON[:-2]},
             person=int(shard["person"][row]),
-            identities={name: shard[name][row] for name in identities},
-            points={name: shard[f"{name}_points"][row] for name in identities},
+            identities={name: shard[name][shot] for name in identities},
+            points={name: shard[f"{name}_points"][shot] for name in identities},
+            onto={name: shard[f"{name}_onto"][row] for name in identities},
         )
 
     def column(self, name: str) -> tuple[NDArray[Any], ...]:
@@ -131,8 +132,8 @@ class Dataset:
 
 
 def array_names(identities: Sequence[str]) -> tuple[str, ...]:
-    """The arrays of a shard, without .npy."""
-    return (*COMMON, *identities, *(f"{name}_points" for name in identities))
+    """The arrays of a shard, without .npy. Several items share a shot, and so the identities' pictures of it."""
+    return (*COMMON, *identities, *(f"{name}_{what}" for name in identities for what in ("points", "onto")))
 
 
 def _open_shard(path: Path, names: Sequence[str], description: Description) -> dict[str, NDArray[Any]]:
@@ -142,19 +143,25 @@ def _open_shard(path: Path, names: Sequence[str], description: Description) -> d
             arrays[name] = np.load(path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
         except (ValueError, OSError, EOFError) as error:
             raise LiveswapError(f"{path / name}.npy cannot be read as an array: {error}") from error
+    _check_shapes(path, arrays, description)
+    return arrays
+
+
+def _check_shapes(path: Path, arrays: Mapping[str, NDArray[Any]], description: Description) -> None:
+    """Raises LiveswapError where an array of the shard does not fit the others."""
     count, size = len(arrays["x"]), description.size
+    shots = int(arrays["shot"].max(initial=-1)) + 1
     shapes: dict[str, tuple[int, ...]] = {
-        "x": (size, size, 3),
-        "x_occluded": (size, size),
-        "x_mask": (size, size),
-        "x_points": (POINTS, 2),
-        "blend": (BLEND,),
-        "pose": (3,),
-        "person": (),
+        "x": (count, size, size, 3),
+        "x_occluded": (count, size, size),
+        "x_points": (count, POINTS, 2),
+        "blend": (count, BLEND),
+        "pose": (count, 3),
+        "person": (count,),
+        "shot": (count,),
     }
     for name in description.identities:
-        shapes[name], shapes[f"{name}_points"] = (size, size, 4), (POINTS, 2)
+        shapes |= {name: (shots, size, size, 4), f"{name}_points": (shots, POINTS, 2), f"{name}_onto": (count, 2, 3)}
     for name, shape in shapes.items():
-        if arrays[name].shape != (count, *shape):
-            raise LiveswapError(f"{path / name}.npy has the shape {arrays[name].shape}, wanted {(count, *shape)}")
-    return arrays
+        if arrays[name].shape != shape:
+            raise LiveswapError(f"{path / name}.npy has the shape {arrays[name].shape}, wanted {shape}")

@@ -53,6 +53,7 @@ class LandmarkSettings:
     average: float = 0.998  # of the moving average, each step
     negatives: float = 0.12  # share of crops without a face
     seed: int = 0
+    workers: int = 1  # threads that make batches
     log_steps: int = 100
     test_steps: int = 200
     save_seconds: float = 90.0
@@ -233,6 +234,7 @@ def train_landmarks(
         test=lambda: measure(average.net, test, where),
         keep=keep,
         clip=5.0,
+        workers=settings.workers,
         log_steps=settings.log_steps,
         test_steps=settings.test_steps,
         save_seconds=settings.save_seconds,

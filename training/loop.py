@@ -1,12 +1,13 @@
 """The training loop, whatever is trained: how long to run, batches from a thread, averaged weights, checkpoints."""
 
 import copy
+import itertools
 import logging
 import math
-import queue
-import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
@@ -86,40 +87,25 @@ class Guard:
 
 
 @contextmanager
-def prepared(make: Callable[[int], T], first: int, depth: int = 4) -> Iterator[Iterator[T]]:
-    """make(first), make(first + 1), ... each computed ahead in one thread; an error in make is raised here."""
-    ready: queue.Queue[T | BaseException] = queue.Queue(depth)
-    done = threading.Event()
+def prepared(make: Callable[[int], T], first: int, workers: int = 1) -> Iterator[Iterator[T]]:
+    """make(first), make(first + 1), ... in order, computed ahead by `workers` threads; an error in make is raised here.
 
-    def work() -> None:
-        number = first
-        while not done.is_set():
-            try:
-                item: T | BaseException = make(number)
-            except BaseException as error:  # handed to the consumer, who raises it
-                item = error
-            while not done.is_set():
-                try:
-                    ready.put(item, timeout=0.2)
-                    break
-                except queue.Full:
-                    continue
-            number += 1
+    One thread keeps up with a step on a CPU. A GPU wants more: the work is OpenCV's, which lets threads run.
+    """
+    numbers = itertools.count(first)
+    with ThreadPoolExecutor(workers, "batches") as pool:
+        ahead = deque(pool.submit(make, next(numbers)) for _ in range(2 * workers + 2))
 
-    def items() -> Iterator[T]:
-        while True:
-            item = ready.get()
-            if isinstance(item, BaseException):
-                raise item
-            yield item
+        def items() -> Iterator[T]:
+            while True:
+                item = ahead.popleft().result()
+                ahead.append(pool.submit(make, next(numbers)))
+                yield item
 
-    thread = threading.Thread(target=work, name="batches", daemon=True)
-    thread.start()
-    try:
-        yield items()
-    finally:
-        done.set()
-        thread.join()
+        try:
+            yield items()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 @dataclass(slots=True)
@@ -141,6 +127,7 @@ class Course(Generic[T]):
     test: Callable[[], dict[str, float]]  # numbers for the log, on held-out items
     keep: Callable[[State], None]  # writes the checkpoint
     clip: float = 3.0  # largest norm of a gradient
+    workers: int = 1  # threads that make batches
     log_steps: int = 100
     test_steps: int = 400
     save_seconds: float = 120.0
@@ -153,7 +140,7 @@ def fit(course: Course[T], plan: Plan, optimiser: torch.optim.Optimizer, average
     """
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     start, saved, guard, running = time.perf_counter() - state.seconds, state.seconds, Guard(), dict[str, float]()
-    with prepared(course.batches, state.step) as batches:
+    with prepared(course.batches, state.step, course.workers) as batches:
         try:
             while (progress := plan.progress(state.seconds, state.step)) < 1:
                 for group in optimiser.param_groups:

@@ -48,6 +48,7 @@ class SwapSettings:
     average: float = 0.999  # of the moving average, each step
     weights: Weights = Weights()
     seed: int = 0
+    workers: int = 1  # threads that make batches
     log_steps: int = 100
     test_steps: int = 400
     save_seconds: float = 120.0
@@ -147,6 +148,7 @@ def train_swap(
         factor=lambda progress, step: warm_cosine(progress, step, 80, settings.hold, settings.floor),
         test=lambda: quick(average.net, test, where),
         keep=keep,
+        workers=settings.workers,
         log_steps=settings.log_steps,
         test_steps=settings.test_steps,
         save_seconds=settings.save_seconds,

@@ -43,30 +43,32 @@ def write_shard(path: Path, count: int, seed: int, size: int = SIZE) -> None:
     """One shard of count items."""
     path.mkdir()
     rng = np.random.default_rng(seed)
-    rows = [_item(rng, size, seed * 1000 + number // 4) for number in range(count)]
+    rows = [_item(rng, size, seed * 1000 + number // 4, number) for number in range(count)]
     for name in rows[0]:
         np.save(path / f"{name}.npy", np.stack([row[name] for row in rows]))
 
 
-def _item(rng: Generator, size: int, person: int) -> dict[str, NDArray[Any]]:
+def _item(rng: Generator, size: int, person: int, number: int) -> dict[str, NDArray[Any]]:
     blend = np.concatenate([rng.uniform(0, 1, 4), rng.uniform(0, 0.5, 2), rng.uniform(-0.6, 0.6, 4)]).astype(np.float32)
     blend[8:] = blend[6:8]
     shift = rng.normal(0, 0.012, 2)
     colour = tuple(float(v) for v in rng.uniform(60, 230, 3))
     background = np.asarray(cv2.resize(rng.integers(0, 256, (5, 5, 3)).astype(np.uint8), (size, size)), np.uint8)
-    x, mask, points = draw(background, colour, blend, shift)
+    x, _, points = draw(background, colour, blend, shift)
     occluded = np.zeros((size, size), np.uint8)
     if rng.random() < 0.3:
         centre = tuple(int(v) for v in rng.uniform(0.2, 0.8, 2) * size)
         cv2.circle(occluded, centre, size // 8, 255, -1)
         x[occluded > 0] = (20, 200, 20)
     row: dict[str, NDArray[Any]] = {
-        "x": x, "x_occluded": occluded, "x_mask": mask, "x_points": points, "blend": blend,
+        "x": x, "x_occluded": occluded, "x_points": points, "blend": blend,
         "pose": np.concatenate([shift * 1000, [0]]).astype(np.float32), "person": np.array(person, np.int32),
+        "shot": np.array(number, np.int32),
     }  # fmt: skip
     for name, own in COLOURS.items():
         face, mask, points = draw(np.full((size, size, 3), 90, np.uint8), own, blend, shift, MARKS[name])
         row[name], row[f"{name}_points"] = np.dstack([face, mask]), points
+        row[f"{name}_onto"] = np.eye(2, 3, dtype=np.float32)
     return row
 
 

@@ -25,6 +25,7 @@ def test_items_are_numbered_through_the_shards(written: Path) -> None:
     np.testing.assert_array_equal(data[6].x, last)
     assert data[3].identities["cedar"].shape == (80, 80, 4)
     assert data[0].points["aster"].shape == (70, 2)
+    assert data[0].onto["aster"].shape == (2, 3)
     assert data.people() == 2
     with pytest.raises(IndexError, match="item 7 of 7"):
         data[7]

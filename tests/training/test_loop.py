@@ -1,6 +1,7 @@
 """The loop follows its plan, survives interruption exactly, and stops when there is nothing to learn from."""
 
 import itertools
+import threading
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,20 @@ def test_an_error_while_preparing_a_batch_is_raised_in_the_loop() -> None:
         assert [next(batches), next(batches)] == [0, 1]
         with pytest.raises(ValueError, match="no batch 2"):
             next(batches)
+
+
+def test_batches_of_several_threads_come_in_order() -> None:
+    second = threading.Event()
+
+    def make(number: int) -> int:
+        if number == 0:
+            assert second.wait(10)  # the first batch is ready only after the next one
+        if number == 1:
+            second.set()
+        return number
+
+    with prepared(make, 0, workers=3) as batches:
+        assert [next(batches) for _ in range(20)] == list(range(20))
 
 
 @pytest.mark.parametrize("plan", [{}, {"minutes": 1.0, "steps": 1}, {"steps": 0}, {"minutes": -1.0}])

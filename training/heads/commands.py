@@ -30,6 +30,7 @@ def heads(
     held_out: Annotated[int, typer.Option(min=0, help="Further pairs of people kept for testing.")] = 384,
     frames: Annotated[int, typer.Option(min=1, help="Pictures of each random person.")] = 12,
     people: Annotated[int, typer.Option(min=1, help="Random people in each shard.")] = 16,
+    sharing: Annotated[int, typer.Option(min=1, help="How many of them are seen in the same shot.")] = 3,
     seed: int = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
 ) -> None:
@@ -38,7 +39,7 @@ def heads(
         return
     if assets is None or out is None:
         raise typer.BadParameter("rendering needs --assets DIR and --out DIR")
-    settings = PairSettings(size=size, frames=frames, people=people, seed=seed)
+    settings = PairSettings(size=size, frames=frames, people=people, sharing=sharing, seed=seed)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
         task = progress.add_task("pairs", total=count + held_out)

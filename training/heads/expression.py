@@ -107,6 +107,24 @@ def _lids(rng: np.random.Generator, add: Add, out: Weights) -> None:
         add("eyeSquint", float(rng.uniform(0.2, 1)))
 
 
+def creases(weights: Mapping[str, float], age: float) -> tuple[float, float, float, float]:
+    """How deep the four groups of skin.crease_texture are, 0..1: forehead, frown, crow's feet, nose to mouth.
+
+    age is 0 (creases come with the movement alone) to 1 (they stay, and deepen).
+    """
+
+    def mean(name: str) -> float:
+        return 0.5 * (weights.get(f"{name}_L", 0.0) + weights.get(f"{name}_R", 0.0))
+
+    raised = max(mean("browInnerUp"), mean("browOuterUp"))
+    frowning = mean("browDown") + 0.5 * mean("noseSneer")
+    squinting = mean("cheekSquint") + 0.5 * mean("eyeSquint") + 0.4 * mean("mouthSmile")
+    smiling = mean("mouthSmile") + 0.6 * mean("noseSneer") + 0.4 * mean("mouthUpperUp") + 0.3 * mean("mouthStretch")
+    moved = (raised, frowning, squinting, smiling)
+    a, b, c, d = (float(np.clip(0.45 * age + (0.35 + 0.65 * age) * min(1.0, m), 0, 1)) for m in moved)
+    return a, b, c, d
+
+
 def labels(weights: Mapping[str, float], gaze: tuple[float, float]) -> NDArray[np.float32]:
     """The values of BLEND for this expression: weights 0..1, gaze in units of GAZE_AT_ONE degrees."""
 

@@ -4,11 +4,12 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import cv2
 import numpy as np
@@ -31,15 +32,31 @@ _STYLE_ODDS: Final = (3, 3, 2, 3, 3, 1, 1, 1)
 class PairSettings:
     """What a run writes. `size` is the template crop's side; crops are stored a quarter larger."""
 
-    size: int = 160
+    size: int = 192
     frames: int = 12  # pictures of each random person
     people: int = 16  # random people in each shard
+    sharing: int = 3  # people who are seen in the same shot, beside the identities
     seed: int = 0
     identities: tuple[str, ...] = tuple(EMBEDDED)
 
     def __post_init__(self) -> None:
         if not 32 <= self.size <= 512:
             raise LiveswapError(f"--size {self.size}: a crop of 32 to 512 pixels is wanted")
+        if not 1 <= self.sharing <= self.people or self.items % self.sharing:
+            raise LiveswapError(
+                f"--sharing {self.sharing}: wanted 1 to --people {self.people}, and a divisor of the "
+                f"{self.items} pictures in a shard"
+            )
+
+    @property
+    def items(self) -> int:
+        """Pictures of random people in a shard."""
+        return self.people * self.frames
+
+    @property
+    def shots(self) -> int:
+        """Moments in a shard."""
+        return self.items // self.sharing
 
     @property
     def stored(self) -> int:
@@ -180,70 +197,107 @@ def _bgr(view: View) -> NDArray[np.uint8]:
     return np.ascontiguousarray(view.picture[..., ::-1])
 
 
-def _empty(settings: PairSettings, count: int) -> dict[str, NDArray[Any]]:
-    side = settings.stored
+def _empty(settings: PairSettings) -> dict[str, NDArray[Any]]:
+    side, count, shots = settings.stored, settings.items, settings.shots
     arrays: dict[str, NDArray[Any]] = {
         "x": np.zeros((count, side, side, 3), np.uint8),
         "x_occluded": np.zeros((count, side, side), np.uint8),
-        "x_mask": np.zeros((count, side, side), np.uint8),
         "x_points": np.zeros((count, 70, 2), np.float32),
         "blend": np.zeros((count, len(expression.BLEND)), np.float32),
         "pose": np.zeros((count, 3), np.float32),
         "person": np.zeros(count, np.int32),
+        "shot": np.zeros(count, np.int32),
     }
     for name in settings.identities:
-        arrays[name] = np.zeros((count, side, side, 4), np.uint8)
-        arrays[f"{name}_points"] = np.zeros((count, 70, 2), np.float32)
+        arrays[name] = np.zeros((shots, side, side, 4), np.uint8)
+        arrays[f"{name}_points"] = np.zeros((shots, 70, 2), np.float32)
+        arrays[f"{name}_onto"] = np.zeros((count, 2, 3), np.float32)
     return arrays
 
 
 def render_shard(studio: Studio, settings: PairSettings, number: int, held_out: bool) -> dict[str, NDArray[Any]]:
     """All arrays of one shard; the same settings and number give the same shard."""
     rng = np.random.default_rng((settings.seed, number, int(held_out)))
-    arrays = _empty(settings, settings.people * settings.frames)
+    arrays = _empty(settings)
+    first = number * settings.people + (10**6 if held_out else 0)
+    with ExitStack() as cast:
+        people = [cast.enter_context(guest) for guest in _guests(studio, settings, rng)]
+        for k in range(settings.shots):
+            shot = random_shot(rng)
+            for name, value in _render_identities(studio, settings, shot).items():
+                arrays[name][k] = value
+            for item in range(k * settings.sharing, (k + 1) * settings.sharing):
+                who = item % settings.people
+                row = _render_item(studio, settings, people[who], shot, rng)
+                row |= {"person": np.int32(first + who), "shot": np.int32(k)}
+                for name in settings.identities:
+                    row[f"{name}_onto"] = _onto(arrays[f"{name}_points"][k], row["x_points"])
+                for name, value in row.items():
+                    arrays[name][item] = value
+    return arrays
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A random person, and what they wear in all their pictures."""
+
+    person: Person
+    wearing: Wearing
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.person.close()
+
+
+def _guests(studio: Studio, settings: PairSettings, rng: np.random.Generator) -> Iterator[Guest]:
     bakes = list(studio.identities.values())
     styles = tuple(s for s, odds in zip(_STYLES, _STYLE_ODDS, strict=True) for _ in range(odds))
     available = tuple(s for s in styles if s in studio.anatomy.assets.hair)
     for p in range(settings.people):
         look = random_look(rng, available)
         wearing = Wearing(bool(rng.random() < 0.18), int(rng.integers(2**31)), tuple(rng.uniform(0, 110, 3)))
-        with Person(studio.anatomy, look) as person:
-            person.borrow_light(bakes[p % len(bakes)])
-            for f in range(settings.frames):
-                row = _render_item(studio, settings, person, wearing, rng)
-                row["person"] = np.int32((number * settings.people + p) + (10**6 if held_out else 0))
-                for name, value in row.items():
-                    arrays[name][p * settings.frames + f] = value
-    return arrays
+        guest = Guest(Person(studio.anatomy, look), wearing)
+        guest.person.borrow_light(bakes[p % len(bakes)])
+        yield guest
+
+
+def _render_identities(studio: Studio, settings: PairSettings, shot: Shot) -> dict[str, Any]:
+    """Each identity in the shot, cut out by its own landmarks."""
+    side, row = settings.stored, dict[str, Any]()
+    for name, identity in studio.identities.items():
+        view = studio.view(identity, shot)
+        matrix = crop_matrix(view.points[:68], side, COVERAGE)
+        row[name] = np.dstack([_cut(_bgr(view), matrix, side), _cut(view.mask, matrix, side)])
+        row[f"{name}_points"] = transform(matrix, view.points)
+    return row
+
+
+def _onto(points: Points, person: Points) -> Matrix:
+    """From the identity's crop to the person's, so that their landmarks meet: pasting back fits in profile too."""
+    steady = list(STEADY)
+    return similarity(points[steady], person[steady])
 
 
 def _render_item(
-    studio: Studio, settings: PairSettings, person: Person, wearing: Wearing, rng: np.random.Generator
+    studio: Studio, settings: PairSettings, guest: Guest, shot: Shot, rng: np.random.Generator
 ) -> dict[str, Any]:
-    shot, side = random_shot(rng), settings.stored
+    side, person = settings.stored, guest.person
     front = _in_front(studio, person, shot, rng)
-    things = tuple(t for t in (_glasses(studio, person, shot, wearing) if wearing.glasses else None, front) if t)
+    glasses = _glasses(studio, person, shot, guest.wearing) if guest.wearing.glasses else None
+    things = tuple(thing for thing in (glasses, front) if thing)
     anybody = studio.view(person, shot, things)
     for part in things:
         _release(part)
     matrix = crop_matrix(anybody.points[:68], side, COVERAGE)
-    points = transform(matrix, anybody.points)
-    row: dict[str, Any] = {
+    return {
         "x": _cut(_bgr(anybody), matrix, side),
         "x_occluded": _cut(anybody.cover, matrix, side),
-        "x_mask": _cut(anybody.mask, matrix, side),
-        "x_points": points,
+        "x_points": transform(matrix, anybody.points),
         "blend": expression.labels(shot.weights, shot.gaze),
         "pose": np.array(shot.pose, np.float32),
     }
-    steady = list(STEADY)
-    for name, identity in studio.identities.items():
-        view = studio.view(identity, shot)
-        # The identity's landmarks are carried onto the person's, so that pasting back fits in profile too.
-        onto = similarity(view.points[steady], points[steady])
-        row[name] = np.dstack([_cut(_bgr(view), onto, side), _cut(view.mask, onto, side)])
-        row[f"{name}_points"] = transform(onto, view.points)
-    return row
 
 
 def write_pairs(
@@ -257,7 +311,7 @@ def write_pairs(
     Assets.load(assets_folder)  # a folder that cannot be used is refused before any process starts
     out.mkdir(parents=True, exist_ok=True)
     _describe(out, settings)
-    each = settings.people * settings.frames
+    each = settings.items
     jobs = [(n, True) for n in range(-(-held_out // each))] + [(n, False) for n in range(-(-count // each))]
     todo = [(number, test) for number, test in jobs if not (out / shard_name(number, test)).exists()]
     done = (len(jobs) - len(todo)) * each
@@ -322,7 +376,7 @@ def overview(arrays: Mapping[str, NDArray[Any]], identities: tuple[str, ...], ro
         cover = np.repeat(arrays["x_occluded"][i][..., None], 3, 2)
         cells = [x, marked, cover]
         for name in identities:
-            picture = arrays[name][i]
+            picture = _cut(arrays[name][arrays["shot"][i]], arrays[f"{name}_onto"][i], x.shape[0])
             alpha = picture[..., 3:].astype(np.float32) / 255 * (1 - cover[..., :1].astype(np.float32) / 255)
             cells += [picture[..., :3], (x + (picture[..., :3].astype(np.float32) - x) * alpha).astype(np.uint8)]
         strips.append(np.hstack(cells))

@@ -10,9 +10,10 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from realtime.errors import LiveswapError
+from training.heads import expression
 from training.heads import skin as paint
 from training.heads.assets import Assets, Hair
-from training.heads.renderer import Floats, Material, Mesh, Part, Renderer, Texture
+from training.heads.renderer import Creases, Floats, Material, Mesh, Part, Renderer, Texture
 from training.heads.scene import rotation
 from training.heads.skin import Colour, SkinLook
 
@@ -41,6 +42,7 @@ class Look:
     shirt: tuple[float, float, float] = (0.1, 0.1, 0.2)  # linear RGB
     collar: float = -2.2
     gloss: float = 1.0
+    age: float = 0.3  # of the skin, 0 to 1: how much of each crease stays when the face is at rest
     texture: int = 512  # px of the face's texture
 
 
@@ -82,6 +84,7 @@ def random_look(rng: np.random.Generator, styles: tuple[str, ...]) -> Look:
         shadow_colour=_colour(rng.uniform(0.35, 1, 3)),
         liner=maybe(0.5, 0.2, 0.9) if painted else 0.0,
         wild=maybe(0.18, 0.2, 0.8),
+        depth=float(rng.uniform(0.2, 1.0)),
     )
     bright = rng.uniform(165, 235)
     white = np.array([228, 220, 214]) * rng.uniform(0.72, 1.02) * rng.uniform(0.92, 1.04, 3)
@@ -100,6 +103,7 @@ def random_look(rng: np.random.Generator, styles: tuple[str, ...]) -> Look:
         shirt=_colour(rng.uniform(0.02, 0.8, 3) ** 1.5),
         collar=float(rng.uniform(-2.4, -1.75)),
         gloss=float(rng.uniform(0.3, 1.6)),
+        age=float(rng.uniform(0, 1)) ** 1.5,
     )
 
 
@@ -138,7 +142,41 @@ CEDAR: Final = Look(
     gloss=0.5,  # on dark skin highlights stand out, and composing brightens them further
     texture=1024,
 )  # fmt: skip
-EMBEDDED: Final[Mapping[str, Look]] = {"aster": ASTER, "cedar": CEDAR}
+BIRCH: Final = Look(
+    seed=5,
+    modes=np.random.default_rng(35).normal(0, 0.9, 30).astype(np.float32),
+    skin=SkinLook(
+        skin=(206.0, 158.0, 130.0), lip=(150.0, 84.0, 78.0), lip_strength=0.6, brow=(112.0, 106.0, 102.0),
+        brow_density=1.1, brow_thickness=1.25, blotches=0.06, pores=0.15, blush=1.1, lids=1.0, bags=1.2, folds=0.7,
+        brow_lines=0.35, stubble=0.45, freckles=60, depth=1.0,
+    ),
+    iris=(96.0, 124.0, 146.0),
+    teeth=(210.0, 198.0, 170.0),
+    eye_depth=0.35,
+    hair="short04",
+    hair_colour=(190.0, 188.0, 186.0),
+    shirt=(0.16, 0.18, 0.17),
+    gloss=0.8,
+    age=0.95,
+    texture=1024,
+)  # fmt: skip
+DAHLIA: Final = Look(
+    seed=7,
+    modes=np.random.default_rng(38).normal(0, 0.85, 30).astype(np.float32),
+    skin=SkinLook(
+        skin=(96.0, 62.0, 46.0), lip=(118.0, 52.0, 58.0), lip_strength=0.8, brow=(18.0, 13.0, 12.0),
+        brow_density=0.95, brow_thickness=0.8, brow_arch=6.0, blotches=0.03, pores=0.06, blush=0.3, lids=0.9, bags=0.3,
+        folds=0.15, freckles=15, shadow=0.4, shadow_colour=(0.7, 0.55, 0.6), liner=0.5,
+    ),
+    iris=(48.0, 30.0, 18.0),
+    hair="short01",
+    hair_colour=(24.0, 19.0, 18.0),
+    shirt=(0.5, 0.32, 0.06),
+    gloss=0.6,
+    age=0.2,
+    texture=1024,
+)  # fmt: skip
+EMBEDDED: Final[Mapping[str, Look]] = {"aster": ASTER, "birch": BIRCH, "cedar": CEDAR, "dahlia": DAHLIA}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +186,7 @@ class Pose:
     places: Floats  # (n, 3)
     normals: Floats  # (n, 3)
     openness: float  # 0 mouth shut .. 1 wide open, for blending the baked light
+    creases: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)  # how deep each group is, 0..1
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +326,7 @@ class Person:
         gum = np.clip(0.55 * np.array([170.0, 82.0, 80.0]) + 0.45 * np.array(look.skin.lip), 0, 255)
         return {
             "face": upload(paint.face_texture(rng, look.skin, self.anatomy.mark_uvs, look.texture)),
+            "creases": upload(paint.crease_texture(rng, look.skin, self.anatomy.mark_uvs, 512)),
             "back": upload(paint.plain_skin(rng, look.skin.skin)),
             "gums": upload(paint.flat(_colour(gum))),
             "socket": upload(paint.flat((104.0, 40.0, 38.0))),
@@ -334,7 +374,8 @@ class Person:
             + weights.get("mouthUpperUp_L", 0) * 0.5
             + weights.get("mouthSmile_L", 0) * 0.3
         )
-        return Pose(places, self.anatomy.normals(places), float(np.clip(open_mouth, 0, 1)))
+        creases = expression.creases(weights, self.look.age)
+        return Pose(places, self.anatomy.normals(places), float(np.clip(open_mouth, 0, 1)), creases)
 
     def bake(self) -> None:
         """Works out how much of the sky each vertex sees, mouth shut and open. Costs seconds; others can borrow it."""
@@ -361,7 +402,10 @@ class Person:
             self.anatomy.meshes[name].write(places, pose.normals[corners], openness, self.anatomy.inside[corners])
             material = self.anatomy.MATERIALS[name][1]
             shininess = {"teeth": 0.22, "gums": 0.3, "socket": 0.1}.get(name, 0.3)
-            out.append(Part(self.anatomy.meshes[name], material, self._textures[name], shininess=shininess))
+            creased = Creases(self._textures["creases"], pose.creases) if name == "face" else None
+            out.append(
+                Part(self.anatomy.meshes[name], material, self._textures[name], shininess=shininess, creases=creased)
+            )
         if self._hair is not None and self.look.hair is not None:
             places, normals = self._hair
             mesh = self.anatomy.hair[self.look.hair]

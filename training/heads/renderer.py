@@ -109,6 +109,14 @@ class Mesh:
 
 
 @dataclass(frozen=True, slots=True)
+class Creases:
+    """What skin.crease_texture drew, and how deep each of its four groups is, 0..1."""
+
+    texture: Texture
+    depths: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """A mesh with its looks."""
 
@@ -118,6 +126,7 @@ class Part:
     tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
     shininess: float = 0.3
     casts_shadow: bool = True
+    creases: Creases | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +235,7 @@ class Renderer:
     ) -> None:
         program: Any = self.head
         self._shadows.use(1)
-        program["picture"], program["shadows"] = 0, 1
+        program["picture"], program["shadows"], program["creases"] = 0, 1, 2
         for name, matrix in (
             ("to_eye", camera.to_eye),
             ("project", camera.projection(self.width / self.height)),
@@ -249,6 +258,9 @@ class Renderer:
                 part.tint,
                 part.shininess,
             )
+            program["crease"] = part.creases.depths if part.creases else (0.0, 0.0, 0.0, 0.0)
+            if part.creases:
+                part.creases.texture.use(2)
             part.texture.use(0)
             part.mesh.lit.render()
 

@@ -1,7 +1,7 @@
 """What surrounds a rendered head: camera and pose, light, background."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -80,11 +80,29 @@ def random_light(rng: np.random.Generator) -> Light:
 
 
 def random_background(rng: np.random.Generator, side: int = 128) -> NDArray[np.uint8]:
-    """A blurred heap of discs, boxes or bars, or a plain gradient, (side, side, 3) RGB."""
-    ground = rng.uniform(20, 220, 3)
-    picture = np.zeros((side, side, 3), np.float32) + ground
-    kind = int(rng.integers(4))
-    for _ in range(int(rng.integers(3, 25)) if kind < 3 else 0):
+    """A room, a heap of shapes, a natural texture or a plain gradient, out of focus, (side, side, 3) RGB."""
+    ground, kind = rng.uniform(20, 220, 3), rng.random()
+    picture: NDArray[Any]
+    if kind < 0.4:
+        picture = _room(rng, side)
+    elif kind < 0.65:
+        picture = _heap(rng, side, ground)
+    elif kind < 0.85:
+        picture = _texture(rng, side, ground)
+    else:
+        ramp = np.linspace(-1, 1, side, dtype=np.float32)
+        picture = ground * (1 + 0.3 * (rng.normal() * ramp[:, None] + rng.normal() * ramp[None])[..., None] / 2)
+    if rng.random() < 0.3:
+        picture = picture * (0.4 + 0.6 * rng.random()) + rng.normal(0, 8, picture.shape)
+    blurred = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), float(rng.uniform(0.5, 5)))
+    return np.clip(blurred, 0, 255).astype(np.uint8)
+
+
+def _heap(rng: np.random.Generator, side: int, ground: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Discs, boxes or bars in colours near the ground's."""
+    picture = np.zeros((side, side, 3), np.float32) + ground.astype(np.float32)
+    kind = int(rng.integers(3))
+    for _ in range(int(rng.integers(3, 25))):
         x0, y0, x1, y1 = (int(v) for v in rng.integers(0, side, 4))
         colour = (ground * 0.5 + rng.uniform(0, 255, 3) * 0.5).tolist()
         if kind == 0:
@@ -93,10 +111,50 @@ def random_background(rng: np.random.Generator, side: int = 128) -> NDArray[np.u
             cv2.rectangle(picture, (x0, y0), (x1, y1), colour, -1)
         else:
             cv2.line(picture, (x0, y0), (x1, y1), colour, int(rng.integers(2, 20)))
-    if kind == 3:
-        ramp = np.linspace(-1, 1, side, dtype=np.float32)
-        picture *= 1 + 0.3 * (rng.normal() * ramp[:, None] + rng.normal() * ramp[None])[..., None] / 2
-    if rng.random() < 0.5:
-        picture = picture * (0.4 + 0.6 * rng.random()) + rng.normal(0, 8, picture.shape)
-    blurred = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), float(rng.uniform(0.8, 7)))
-    return np.clip(blurred, 0, 255).astype(np.uint8)
+    return picture
+
+
+def _texture(rng: np.random.Generator, side: int, ground: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Noise whose amplitude falls with its frequency, as in pictures of nature (Field 1987), in two colours."""
+    total = np.zeros((side, side, 3), np.float32)
+    for cells in (2, 4, 8, 16, 32, 64):
+        grid = rng.normal(0, 1, (cells, cells, 3)).astype(np.float32)
+        grid = 0.7 * grid[..., :1] + 0.3 * grid
+        octave = np.asarray(cv2.resize(grid, (side, side), interpolation=cv2.INTER_CUBIC), np.float32)
+        total += octave / np.float32(cells**0.8)
+    other = rng.uniform(10, 240, 3)
+    share = 1 / (1 + np.exp(-2.5 * total))
+    return np.asarray(ground * (1 - share) + other * share, np.float32)
+
+
+def _room(rng: np.random.Generator, side: int) -> NDArray[np.float32]:
+    """A wall with a window, pictures or a shelf of books, light falling off to one side, a lamp at times."""
+    wall = np.clip(rng.uniform(90, 235) + rng.normal(0, 14, 3), 0, 255)
+    picture = np.zeros((side, side, 3), np.float32) + wall.astype(np.float32)
+    for _ in range(int(rng.integers(1, 4))):
+        x, y = (int(v) for v in rng.integers(-side // 5, side, 2))
+        w, h = (int(v) for v in rng.integers(side // 6, side // 2, 2))
+        kind = rng.random()
+        if kind < 0.35:  # a window
+            day = float(rng.uniform(180, 255))
+            cv2.rectangle(picture, (x, y), (x + w, y + h), (day * 0.95, day, day), -1)
+            cv2.rectangle(picture, (x, y), (x + w, y + h), (wall * 0.6).tolist(), 2)
+            cv2.line(picture, (x + w // 2, y), (x + w // 2, y + h), (wall * 0.7).tolist(), 2)
+        elif kind < 0.7:  # books
+            cv2.rectangle(picture, (x, y), (x + w, y + h), (wall * 0.35).tolist(), -1)
+            left = x + 2
+            while left < x + w - 4:
+                wide, top = int(rng.integers(2, 7)), y + int(rng.integers(1, max(2, h // 3)))
+                cv2.rectangle(picture, (left, top), (left + wide, y + h), rng.uniform(20, 220, 3).tolist(), -1)
+                left += wide + 1
+        else:  # a picture, a door or a cupboard
+            cv2.rectangle(picture, (x, y), (x + w, y + h), rng.uniform(20, 220, 3).tolist(), -1)
+            cv2.rectangle(picture, (x, y), (x + w, y + h), (wall * 0.5).tolist(), 1)
+    ramp = np.linspace(-1, 1, side, dtype=np.float32)
+    falloff = np.clip(1 + rng.normal(0, 0.2) * ramp[:, None] + rng.normal(0, 0.25) * ramp[None], 0.3, 1.6)
+    picture = np.asarray(picture * falloff[..., None], np.float32)
+    if rng.random() < 0.25:  # a lamp
+        cx, cy = rng.uniform(-1, 1, 2)
+        glow = np.exp(-((ramp[:, None] - cy) ** 2 + (ramp[None] - cx) ** 2) / 0.15)
+        picture = np.asarray(picture + glow[..., None] * np.array([120, 100, 70]), np.float32)
+    return picture

@@ -19,7 +19,7 @@ void main() {
 HEAD_FRAGMENT: Final = """#version 330
 in vec3 eye_place; in vec3 eye_normal; in vec2 tuv; in vec4 shadow_place; in float vao; in float vinside;
 in vec3 own_place;
-uniform sampler2D picture; uniform sampler2DShadow shadows;
+uniform sampler2D picture, creases; uniform sampler2DShadow shadows; uniform vec4 crease;
 uniform int mat; uniform vec3 tint, key_from, key, fill_from, fill, sky, ground, shirt, skull;
 uniform float alpha_low, alpha_high, gloss, bump, collar, shadow_texel, shininess;
 layout(location = 0) out vec4 colour; layout(location = 1) out vec4 cover;
@@ -43,7 +43,9 @@ void main() {
     own_place.y - collar - .25 * own_place.x * own_place.x - .1 * max(own_place.z, -.8)) : 0.;
   float ao = clamp(vao, 0., 1.);
   if (mat == 0) {
-    float h = dot(t.rgb, vec3(.4, .5, .1)); vec3 dx = dFdx(eye_place), dy = dFdy(eye_place);
+    float deep = crease == vec4(0) ? 0. : min(dot(texture(creases, tuv), crease), 1.);
+    albedo *= 1. - .42 * deep * vec3(.85, 1., 1.05);
+    float h = dot(t.rgb, vec3(.4, .5, .1)) - .6 * deep; vec3 dx = dFdx(eye_place), dy = dFdy(eye_place);
     vec3 r1 = cross(dy, n), r2 = cross(n, dx); float det = dot(dx, r1);
     n = normalize((abs(det) + 1e-9) * n - bump * sign(det) * (dFdx(h) * r1 + dFdy(h) * r2));
     albedo = mix(albedo, shirt * (.9 + .2 * h), cloth);

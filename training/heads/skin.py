@@ -39,6 +39,7 @@ class SkinLook:
     shadow_colour: Colour = (0.6, 0.5, 0.6)  # factors
     liner: float = 0.0
     wild: float = 0.0  # low-frequency paint that no skin has, for robustness
+    depth: float = 0.5  # of the creases that expressions draw
 
 
 def noise(rng: np.random.Generator, size: int, octaves: tuple[tuple[int, float], ...]) -> Floats:
@@ -65,6 +66,17 @@ def face_texture(rng: np.random.Generator, look: SkinLook, marks: Floats, size: 
     painter.brows()
     painter.paint()
     return np.clip(painter.a, 0, 255).astype(np.uint8)
+
+
+def crease_texture(rng: np.random.Generator, look: SkinLook, marks: Floats, size: int) -> Texture:
+    """Where skin creases when it moves, (size, size, 4): forehead, between the brows, round the eyes, nose to mouth.
+
+    Each channel is the depth of one group, 0..255; expression.creases says how much of each shows.
+    """
+    painter = _Painter(rng, look, marks, size)
+    groups = [painter.forehead(), painter.frown(), painter.crows_feet(), painter.smile()]
+    deep = [painter.soft(ink) for ink in groups]
+    return np.asarray(np.clip(np.stack(deep, -1) * 255, 0, 255), np.uint8)
 
 
 class _Painter:
@@ -125,11 +137,7 @@ class _Painter:
         rng, p, k, look = self.rng, self.p, self.k, self.look
         ink = np.zeros((self.n, self.n), np.float32)
         for nose, mouth, side in ((31, 48, -1), (35, 54, 1)):
-            a = p[nose] + [side * 22 * k, -12 * k]
-            b = (p[nose] + p[mouth]) / 2 + [side * 38 * k, 0]
-            c = p[mouth] + [side * 26 * k, 18 * k]
-            t = np.linspace(0, 1, 9)[:, None]
-            self._stroke(ink, (1 - t) ** 2 * a + 2 * t * (1 - t) * b + t * t * c, look.folds, 5)
+            self._stroke(ink, _arc(*self._fold(nose, mouth, side)), look.folds, 5)
         for row in range(3 if look.brow_lines > 0 else 0):
             y = min(p[19][1], p[24][1]) - (52 + 36 * row) * k
             xs = np.linspace(p[18][0], p[25][0], 12)
@@ -141,6 +149,66 @@ class _Painter:
             for lid in (p[36:40], p[42:46]):
                 self._stroke(ink, lid, look.liner, 6)
             self.a *= 1 - (0.85 * self._blur(ink, 1.5 * k))[..., None]
+
+    def soft(self, ink: Floats) -> Floats:
+        """A crease is sharp in the middle and shallow beside it; strength as the look's depth says."""
+        both = 0.55 * self._blur(ink, 1.6 * self.k) + 0.6 * self._blur(ink, 6 * self.k)
+        return np.asarray(self.look.depth * both, np.float32)
+
+    def _ink(self) -> Floats:
+        return np.zeros((self.n, self.n), np.float32)
+
+    def forehead(self) -> Floats:
+        """Three or four lines across, that the raised brows push up."""
+        ink, p, k, rng = self._ink(), self.p, self.k, self.rng
+        for row in range(int(rng.integers(3, 5))):
+            xs = np.linspace(p[17][0] + 22 * k, p[26][0] - 22 * k, 14)
+            arch = 26 * (1 - ((xs - xs.mean()) / (np.ptp(xs) / 2)) ** 2)
+            y = min(p[19][1], p[24][1]) - (38 + 30 * row) * k - arch * k + rng.normal(0, 1.6, 14).cumsum() * k
+            self._stroke(ink, np.stack([xs, y], 1), float(rng.uniform(0.7, 1.0)), 5)
+        return ink
+
+    def frown(self) -> Floats:
+        """Two upright lines between the brows, and one across the root of the nose."""
+        ink, p, k, rng = self._ink(), self.p, self.k, self.rng
+        for x in (p[21][0] + 4 * k, p[22][0] - 4 * k):
+            ys = np.linspace(p[21][1] - 34 * k, p[27][1] - 6 * k, 6)
+            self._stroke(ink, np.stack([x + rng.normal(0, 1.5, 6).cumsum() * k, ys], 1), 1.0, 6)
+        xs = np.linspace(p[39][0] + 14 * k, p[42][0] - 14 * k, 7)
+        self._stroke(ink, np.stack([xs, p[27][1] + 6 * k + rng.normal(0, 1, 7) * k], 1), 0.6, 5)
+        return ink
+
+    def crows_feet(self) -> Floats:
+        """A fan outside each eye, and a line below it."""
+        ink, p, k, rng = self._ink(), self.p, self.k, self.rng
+        for corner, lid, side in ((p[36], p[40:42], -1), (p[45], p[46:48], 1)):
+            for angle in np.radians([-34, -12, 12, 34]):
+                way = np.array([side * np.cos(angle), np.sin(angle)])
+                reach = np.linspace(18, float(rng.uniform(48, 66)), 5)[:, None]
+                self._stroke(
+                    ink, corner + way * reach * k + rng.normal(0, 1, (5, 2)) * k, float(rng.uniform(0.6, 1)), 4
+                )
+            middle = lid.mean(0)
+            xs = np.linspace(-48, 48, 9)
+            bag = np.stack([middle[0] + xs * k, middle[1] + (26 - 10 * (xs / 48) ** 2) * k], 1)
+            self._stroke(ink, bag, 0.6, 5)
+        return ink
+
+    def smile(self) -> Floats:
+        """The fold from nose to mouth, and a bracket beside the mouth."""
+        ink, p, k = self._ink(), self.p, self.k
+        for nose, mouth, side in ((31, 48, -1), (35, 54, 1)):
+            self._stroke(ink, _arc(*self._fold(nose, mouth, side)), 1.0, 9)
+            out = p[mouth] + [side * 52 * k, -20 * k]
+            bend, end = ([side * 14 * k, 40 * k], [side * -4 * k, 84 * k])
+            self._stroke(ink, _arc(out, out + bend, out + end), 0.6, 7)
+        return ink
+
+    def _fold(self, nose: int, mouth: int, side: int) -> tuple[Any, Any, Any]:
+        """Beginning, bend and end of the fold from nose to mouth."""
+        p, k = self.p, self.k
+        start = p[nose] + [side * 22 * k, -12 * k]
+        return start, (p[nose] + p[mouth]) / 2 + [side * 38 * k, 0], p[mouth] + [side * 26 * k, 18 * k]
 
     def _stroke(self, ink: Floats, points: Any, strength: float, width: float) -> None:
         line = [np.round(np.asarray(points) * 8).astype(np.int32)]
@@ -253,6 +321,12 @@ class _Painter:
             colours = np.stack([noise(self.rng, self.n, octaves) for _ in range(3)], -1)
             grey = noise(self.rng, self.n, ((3, 1), (9, 0.8)))[..., None]
             self.a *= np.clip(1 + self.look.wild * (0.7 * grey + 0.35 * colours), 0.25, 2.0)
+
+
+def _arc(start: Any, bend: Any, end: Any) -> Any:
+    """A quadratic Bezier curve as nine points (9, 2)."""
+    t = np.linspace(0, 1, 9)[:, None]
+    return (1 - t) ** 2 * start + 2 * t * (1 - t) * bend + t * t * end
 
 
 def plain_skin(rng: np.random.Generator, skin: Colour, size: int = 128) -> Texture:

@@ -108,7 +108,7 @@ def write(folder: Path) -> Path:
     corners = np.arange(len(places), dtype=np.int32)
     strands = np.random.default_rng(1).integers(60, 200, (64, 64, 4), np.uint8)
     strands[..., 3] = 255
-    for style in ("short02", "short04", "ponytail01"):
+    for style in ("short01", "short02", "short04", "ponytail01"):
         np.savez_compressed(folder / f"hair_{style}.npz", v=places * 1.05, gpu_pos=corners, gpu_uv=uvs, gpu_tri=top)
         cv2.imwrite(str(folder / f"hair_{style}.png"), strands)
     return folder

@@ -15,12 +15,12 @@ from training.heads.pairs import PairSettings, write_pairs
 
 def test_pairs_are_written_resumed_and_held_out(egg_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "pairs"
-    settings = PairSettings(size=32, frames=1, people=2, seed=4)
+    settings = PairSettings(size=32, frames=1, people=2, sharing=2, seed=4)
     assert list(write_pairs(egg_folder, out, 4, 2, settings, 1)) == [0, 2, 4, 6]
     names = sorted(p.name for p in out.iterdir() if p.is_dir())
     assert names == ["shard-0000", "shard-0001", "test-0000"]
     description = json.loads((out / "dataset.json").read_text())
-    assert description["identities"] == ["aster", "cedar"]
+    assert description["identities"] == ["aster", "birch", "cedar", "dahlia"]
     assert description["size"] == np.load(out / "shard-0000" / "x.npy").shape[1] == 40
     kept = (out / "shard-0000" / "x.npy").stat().st_mtime_ns
     assert list(write_pairs(egg_folder, out, 6, 2, settings, 1)) == [6, 8]  # only the new shard is rendered
@@ -28,16 +28,22 @@ def test_pairs_are_written_resumed_and_held_out(egg_folder: Path, tmp_path: Path
 
 
 def test_a_folder_with_other_settings_is_refused(egg_folder: Path, tmp_path: Path) -> None:
-    settings = PairSettings(size=32, frames=1, people=1)
+    settings = PairSettings(size=32, frames=1, people=1, sharing=1)
     list(write_pairs(egg_folder, tmp_path, 1, 0, settings, 1))
     with pytest.raises(LiveswapError, match="other settings"):
-        list(write_pairs(egg_folder, tmp_path, 1, 0, PairSettings(size=48, frames=1, people=1), 1))
+        list(write_pairs(egg_folder, tmp_path, 1, 0, PairSettings(size=48, frames=1, people=1, sharing=1), 1))
+
+
+@pytest.mark.parametrize("sharing", [0, 3, 5])
+def test_sharing_that_does_not_come_out_even_is_refused(sharing: int) -> None:
+    with pytest.raises(LiveswapError, match=f"--sharing {sharing}: wanted 1 to --people 4"):
+        PairSettings(frames=2, people=4, sharing=sharing)
 
 
 def test_the_command_renders_and_shows_what_it_made(egg_folder: Path, tmp_path: Path) -> None:
     arguments = ["--assets", str(egg_folder), "--out", str(tmp_path / "o"), "--count", "1", "--size", "32"]
     result = CliRunner().invoke(
-        app, [*arguments, "--held-out", "0", "--workers", "1", "--frames", "2", "--people", "1"]
+        app, [*arguments, "--held-out", "0", "--workers", "1", "--frames", "2", "--people", "1", "--sharing", "1"]
     )
     assert result.exit_code == 0, result.output
     assert (tmp_path / "o" / "overview.jpg").is_file()

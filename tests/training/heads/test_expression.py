@@ -28,3 +28,14 @@ def test_random_expressions_stay_within_the_shapes_range_and_vary() -> None:
     open_mouth = np.mean([weights.get("jawOpen", 0) > 0.2 for weights in drawn])
     assert 0.05 < closed < 0.3
     assert 0.1 < open_mouth < 0.6
+
+
+def test_creases_follow_the_movement_and_stay_with_age() -> None:
+    raised = expression.both("browInnerUp", 0.9)
+    young, old = expression.creases(raised, 0.0), expression.creases(raised, 1.0)
+    assert expression.creases({}, 0.0) == (0.0, 0.0, 0.0, 0.0)
+    assert young[0] > 0.2
+    assert young[1:] == (0.0, 0.0, 0.0)
+    assert old[0] > young[0]
+    assert min(expression.creases({}, 1.0)) > 0.3
+    assert all(0 <= depth <= 1 for depth in old)

@@ -1,13 +1,19 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from realtime.face.geometry import transform
 from training.heads import expression, occluders, scene
 from training.heads.assets import Assets
 from training.heads.pairs import PairSettings, Shot, Studio, View, overview, random_shot, render_shard
 from training.heads.person import EMBEDDED, Person, random_look
 from training.heads.renderer import tone_map
 
-_SETTINGS = PairSettings(size=64, frames=2, people=2)
+_SETTINGS = PairSettings(size=64, frames=2, people=2, sharing=2, identities=("aster", "cedar"))
+
+
+_RAISED = {**expression.both("browInnerUp", 1.0), **expression.both("browOuterUp", 1.0)}
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +73,22 @@ def test_an_open_jaw_lowers_the_chin_and_changes_the_picture(studio: Studio) -> 
     assert not np.array_equal(wide.picture, shut.picture)
 
 
+def test_a_raised_brow_creases_the_forehead_of_an_old_face_more_than_of_a_young_one(studio: Studio) -> None:
+    """An egg has no brows to raise, so what changes is the crease alone."""
+    changed = {}
+    for age in (0.0, 1.0):
+        with Person(studio.anatomy, replace(EMBEDDED["birch"], hair=None, age=age)) as person:
+            still, raised = (studio.view(person, _shot(w)).picture.astype(int) for w in ({}, _RAISED))
+            assert np.array_equal(still, studio.view(person, _shot()).picture)
+            view = studio.view(person, _shot())
+            x, y = view.points[[19, 24]].mean(0).round().astype(int)
+            forehead = (slice(max(0, y - 24), y), slice(x - 16, x + 16))
+            changed[age] = np.abs(raised - still)[forehead].mean()
+            elsewhere = np.abs(raised - still)[view.points[8].round().astype(int)[1] :].mean()
+            assert elsewhere < 0.1
+    assert changed[1.0] > changed[0.0] > 0.2
+
+
 def test_a_thing_in_front_covers_the_face_and_leaves_its_mask(studio: Studio) -> None:
     shape = occluders.box(np.array([0.4, 0.4, 0.1])).moved(np.eye(3, dtype=np.float32), np.array([0, -0.5, 1.6], "f4"))
     part = studio.thing(shape, np.full((4, 4, 3), 200, np.uint8), 0.2, True)
@@ -116,9 +138,11 @@ def test_random_people_differ(studio: Studio) -> None:
 
 def test_a_shard_has_every_label_and_is_repeated_by_its_number(studio: Studio) -> None:
     arrays = render_shard(studio, _SETTINGS, 3, held_out=False)
-    n, side = _SETTINGS.people * _SETTINGS.frames, _SETTINGS.stored
+    n, side = _SETTINGS.items, _SETTINGS.stored
     assert arrays["x"].shape == (n, side, side, 3)
-    assert arrays["aster"].shape == arrays["cedar"].shape == (n, side, side, 4)
+    assert arrays["aster"].shape == arrays["cedar"].shape == (2, side, side, 4)
+    assert arrays["shot"].tolist() == [0, 0, 1, 1]
+    assert np.array_equal(arrays["blend"][0], arrays["blend"][1])  # two people in one shot
     assert arrays["x_points"].shape == (n, 70, 2)
     assert arrays["blend"].shape == (n, 10)
     assert len(set(arrays["person"].tolist())) == _SETTINGS.people
@@ -131,10 +155,11 @@ def test_a_shard_has_every_label_and_is_repeated_by_its_number(studio: Studio) -
 def test_the_identity_lies_on_the_persons_face_in_the_crop(studio: Studio) -> None:
     arrays = render_shard(studio, _SETTINGS, 0, held_out=False)
     for name in _SETTINGS.identities:
-        apart = np.linalg.norm(arrays[f"{name}_points"][:, 27:48] - arrays["x_points"][:, 27:48], axis=2)
-        assert apart.mean() < 0.05 * _SETTINGS.stored
+        for shot, onto, points in zip(arrays["shot"], arrays[f"{name}_onto"], arrays["x_points"], strict=True):
+            moved = transform(onto, arrays[f"{name}_points"][shot])
+            assert np.linalg.norm((moved - points)[27:48], axis=1).mean() < 0.05 * _SETTINGS.stored
     sheet = overview(arrays, _SETTINGS.identities, 2)
-    assert sheet.shape == (2 * _SETTINGS.stored, 7 * _SETTINGS.stored, 3)
+    assert sheet.shape == (2 * _SETTINGS.stored, (3 + 2 * len(_SETTINGS.identities)) * _SETTINGS.stored, 3)
 
 
 def test_random_shots_cover_poses_and_light() -> None:
