@@ -11,7 +11,7 @@ from rich.console import Console
 from bench import latency as bench_latency
 from bench import stages as bench_stages
 from bench.detection import detection
-from bench.footage import footage
+from bench.quality import quality
 from bench.report import runs_table, with_origin, write
 from realtime.__main__ import DEMO
 from realtime.errors import LiveswapError
@@ -89,7 +89,7 @@ def stages(
 
 
 app.command()(detection)
-app.command()(footage)
+app.command()(quality)
 
 
 def keep(numbers: dict[str, Any], path: Path | None) -> None:
