@@ -11,6 +11,7 @@ from rich.console import Console
 from bench import latency as bench_latency
 from bench import stages as bench_stages
 from bench.detection import detection
+from bench.landmarks import landmarks
 from bench.quality import quality
 from bench.report import runs_table, with_origin, write
 from realtime.__main__ import DEMO
@@ -89,6 +90,7 @@ def stages(
 
 
 app.command()(detection)
+app.command()(landmarks)
 app.command()(quality)
 
 

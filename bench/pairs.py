@@ -12,10 +12,10 @@ from rich.progress import track as progress
 from torch import Tensor
 
 from bench import sheet
-from bench.ruler import Given, read
+from bench.ruler import Given, points_of, read
 from realtime.errors import LiveswapError
 from realtime.face.face import Face
-from realtime.face.geometry import Image, Points
+from realtime.face.geometry import Image
 from realtime.face.landmarks import Landmarker, Reading
 from realtime.face.track import box_of
 from realtime.frame import Frame
@@ -262,11 +262,6 @@ def shapes(encoder: Contract, decoder: Contract) -> tuple[EncoderShape, DecoderS
             f"{decoder.coverage:g}, wanted the same of both"
         )
     return EncoderShape(size=encoder.size, coverage=encoder.coverage), DecoderShape(size=decoder.size)
-
-
-def points_of(reading: Reading) -> Points:
-    """The 68 landmarks and the irises, (70, 2)."""
-    return np.concatenate([reading.landmarks, reading.irises])
 
 
 def _ratio(areas: NDArray[np.int64]) -> float | None:

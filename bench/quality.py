@@ -12,7 +12,7 @@ from rich.table import Table
 
 from bench import footage as real
 from bench import sheet as sheets
-from bench.report import with_origin, write
+from bench.report import said, with_origin, write
 from bench.ruler import FEATURES
 from realtime.errors import SettingsError
 from realtime.face.landmarks import Landmarker
@@ -121,8 +121,3 @@ def footage_table(numbers: Mapping[str, Any]) -> Table:
     add("change per frame, of 255", [one["flicker"]["output"] for one in columns])
     add("flicker beyond the input's", [one["flicker"]["beyond"] for one in columns])
     return table
-
-
-def said(value: float | None, form: str) -> str:
-    """A number, or a dash where there is none."""
-    return "-" if value is None else format(value, form)

@@ -54,6 +54,11 @@ def read(landmarker: Landmarker, image: Image, start: Points) -> Reading:
     return landmarker.follow(image, landmarker.follow(image, start).landmarks)
 
 
+def points_of(reading: Reading) -> Points:
+    """The 68 landmarks and the irises, (70, 2)."""
+    return np.concatenate([reading.landmarks, reading.irises])
+
+
 def eye_distance(landmarks: Points) -> float:
     """Between the outer corners of the eyes, in px."""
     return float(np.linalg.norm(landmarks[45] - landmarks[36]))
