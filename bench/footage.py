@@ -176,7 +176,7 @@ def seen(swapped: Swapped, person: Reading, drawn: Reading, flicker: Flicker) ->
         float(apart),
         flicker(swapped, output),
         portrait(output, drawn.landmarks),
-        sheet.moment(swapped, sheet.around(person.landmarks)),
+        sheet.moment(swapped, output, sheet.around(person.landmarks)),
     )
 
 

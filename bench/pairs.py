@@ -102,7 +102,9 @@ class Subject:
             "truth": self._answer(scenes, self._true(scenes, batch)),
         }
         points = np.stack([item.points[self._identity.name] for item in items])
-        return Chunk(batch, answers, points, self._to_target(), [sheet.moment(one, self._whole()) for one in swapped])
+        shown = zip(swapped, answers["swapped"].composed, strict=True)
+        pictures = [sheet.moment(one, output, self._whole()) for one, output in shown]
+        return Chunk(batch, answers, points, self._to_target(), pictures)
 
     def _swapped(self, scene: Scene) -> Swapped:
         self._given.faces = (scene.face,)

@@ -10,7 +10,7 @@ import numpy as np
 from realtime.egress.label import Label
 from realtime.errors import SinkError
 from realtime.face.geometry import Image, Matrix, Points, invert
-from realtime.swap.compose import Swapped, compose
+from realtime.swap.compose import Swapped
 
 CELL: Final = 160  # px of one picture
 COLUMNS: Final = 4  # moments in a row, three pictures each
@@ -24,9 +24,9 @@ def rows(moments: Sequence[Image], count: int) -> list[Image]:
     return [np.hstack(chosen[start : start + COLUMNS]) for start in range(0, len(chosen), COLUMNS)]
 
 
-def moment(swapped: Swapped, place: Matrix) -> Image:
-    """Input, output and mask, (CELL, 3 * CELL, 3), of what place (frame px to cell px) shows of the frame."""
-    shown = [_cut(image, place) for image in (swapped.frame.image, compose(swapped).image)]
+def moment(swapped: Swapped, output: Image, place: Matrix) -> Image:
+    """Input, composed output and mask, (CELL, 3 * CELL, 3), of the part that place (frame px to cell px) shows."""
+    shown = [_cut(image, place) for image in (swapped.frame.image, output)]
     mask = np.zeros((CELL, CELL), np.float32)
     for face in swapped.faces:
         square = np.vstack([invert(face.to_crop), [0, 0, 1]])
