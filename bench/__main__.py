@@ -14,7 +14,8 @@ from bench import latency as bench_latency
 from bench import stages as bench_stages
 from bench import switch as bench_switch
 from bench.detection import detection
-from bench.footage import footage
+from bench.landmarks import landmarks
+from bench.quality import quality
 from bench.report import runs_table, with_origin, write
 from bench.tracking import tracking
 from realtime.__main__ import DEMO
@@ -142,8 +143,9 @@ def compose(
 
 
 app.command()(detection)
-app.command()(footage)
 app.command()(tracking)
+app.command()(landmarks)
+app.command()(quality)
 
 
 def keep(numbers: dict[str, Any], path: Path | None) -> None:

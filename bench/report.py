@@ -62,6 +62,11 @@ def runs_table(title: str, columns: dict[str, dict[str, Any]]) -> Table:
     return table
 
 
+def said(value: float | None, form: str) -> str:
+    """A number, or a dash where there is none."""
+    return "-" if value is None else format(value, form)
+
+
 def _median(values: Sequence[float | None]) -> float | None:
     there = [value for value in values if value is not None]
     return round(statistics.median(there), 2) if there else None

@@ -76,17 +76,21 @@ def boxes(points: Tensor, size: int, part: slice, margin: float) -> Tensor:
 
 
 def scores(face: Tensor, truth: Truth, points: Tensor) -> dict[str, Tensor]:
+    """As compared, of face (n, 3, S, S) when it is toned inside the mask as the truth is."""
+    return compared(toned(face, truth.seen), truth.face, truth.seen, points)
+
+
+def compared(face: Tensor, true: Tensor, inside: Tensor, points: Tensor) -> dict[str, Tensor]:
     """PSNR and SSIM of each item by region ("eyes_ssim"), (n,); NaN where none of the region is to be seen.
 
-    face (n, 3, S, S) is toned inside the mask as the truth is. SSIM counts where its whole window lies inside the mask.
+    face and true (n, 3, S, S) count where inside (n, 1, S, S) is 1, SSIM where its whole window lies inside.
     """
-    face = toned(face, truth.seen)
-    error = ((face - truth.face) ** 2).mean(1, keepdim=True)
-    like, whole, edge = ssim(face, truth.face), 1 - F.max_pool2d(1 - truth.seen, WINDOW, 1), WINDOW // 2
+    error = ((face - true) ** 2).mean(1, keepdim=True)
+    like, whole, edge = ssim(face, true), 1 - F.max_pool2d(1 - inside, WINDOW, 1), WINDOW // 2
     result: dict[str, Tensor] = {}
     for region, where in REGIONS.items():
         box = torch.ones_like(error) if where is None else boxes(points, face.shape[-1], *where)
-        result[f"{region}_psnr"] = -10 * torch.log10(_mean(error, box * truth.seen) + 1e-10)
+        result[f"{region}_psnr"] = -10 * torch.log10(_mean(error, box * inside) + 1e-10)
         result[f"{region}_ssim"] = _mean(like, box[:, :, edge:-edge, edge:-edge] * whole)
     return result
 
@@ -129,8 +133,16 @@ def unchanged(size: int) -> Guess:
     return guess
 
 
-def mean_picture(data: Dataset, encoder: EncoderShape, decoder: DecoderShape, identity: str, items: int = 256) -> Guess:
+def mean_picture(data: Dataset, encoder: EncoderShape, decoder: DecoderShape, identity: str) -> Guess:
     """The mean of the identity over its training pictures, toned, whatever the input does."""
+    mean, _ = mean_face(data, encoder, decoder, identity)
+    return lambda batch: mean.expand(len(batch.pictures), -1, -1, -1)
+
+
+def mean_face(
+    data: Dataset, encoder: EncoderShape, decoder: DecoderShape, identity: str, items: int = 256
+) -> tuple[Tensor, Tensor]:
+    """The mean of the identity over its training pictures, toned, (1, 3, S, S), and of its masks, (1, 1, S, S)."""
     subject = Subject(data, encoder, decoder, items)
     total, area = torch.zeros(1, 3, decoder.size, decoder.size), torch.zeros(1, 1, decoder.size, decoder.size)
     for batch in subject.batches(identity):
@@ -138,8 +150,7 @@ def mean_picture(data: Dataset, encoder: EncoderShape, decoder: DecoderShape, id
         inside = (target[:, 3:] > 0.5).float()
         total += (toned(target[:, :3], inside) * inside).sum(0, keepdim=True)
         area += inside.sum(0, keepdim=True)
-    mean = total / area.clamp(min=1)
-    return lambda batch: mean.expand(len(batch.pictures), -1, -1, -1)
+    return total / area.clamp(min=1), area / len(subject.items)
 
 
 @torch.no_grad()
@@ -150,8 +161,12 @@ def told(net: SwapNet, subject: Subject, identity: str, device: torch.device) ->
         read.append(net.auxiliary(net.encoder(to_input(batch.pictures, device)), identity)[1].cpu())
         assert batch.blend is not None  # of pairs it is known
         true.append(torch.from_numpy(batch.blend))
-    a, b = torch.cat(read), torch.cat(true)
-    return {f"{n}_r": float(np.mean([correlation(a[:, k], b[:, k]) for k in ks])) for n, ks in BLENDS.items()}
+    return correlations(torch.cat(read), torch.cat(true))
+
+
+def correlations(read: Tensor, true: Tensor, blends: Mapping[str, tuple[int, ...]] = BLENDS) -> dict[str, float]:
+    """Of blend weights (n, 10), by the names of blends ("blink_r"); of those of both eyes the mean."""
+    return {f"{n}_r": float(np.mean([correlation(read[:, k], true[:, k]) for k in ks])) for n, ks in blends.items()}
 
 
 def quick(net: SwapNet, subject: Subject, device: torch.device) -> dict[str, float]:

@@ -99,7 +99,7 @@ class Crops:
 
     def _one(self, item: Item, rng: Generator) -> tuple[Any, ...]:
         if chance(rng, self._settings.negatives):
-            return self._negative(item, rng)
+            return self.negative(item, rng)
         jitter = JITTER if chance(rng, 0.4) else FOLLOWING
         row = self._face(item, rng, jitter, patched=chance(rng, 0.15), mirrored=chance(rng, 0.5))
         return self._webcam(row[0], rng), *row[1:]
@@ -116,7 +116,7 @@ class Crops:
         picture = warp(image, matrix, size, BORDERS[int(rng.integers(len(BORDERS)))])
         return picture, (points + 0.5) / size, blend, 1.0
 
-    def _negative(self, item: Item, rng: Generator) -> tuple[Any, ...]:
+    def negative(self, item: Item, rng: Generator) -> tuple[Any, ...]:
         """No face, less than half a face, or a face so far off or so near that the crop is of no use."""
         stored, size = self._data.description.size, self._shape.size
         kind = float(rng.random())
