@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.face.face import Face, Glimpse
-from realtime.face.geometry import Image, Points
+from realtime.face.geometry import Image, Points, invert, template, transform
 from realtime.face.landmarks import BLEND, Landmarker, Reading
 from realtime.frame import Frame
 from realtime.swap.compose import Swapped, compose
@@ -54,8 +54,18 @@ def plain(image: Image, landmarks: Points) -> Image:
 
 
 def over(swapped: Swapped, ground: Image) -> Image:
-    """The swapped faces put over another picture than their frame's, so that nothing of the person helps a reading."""
-    return compose(replace(swapped, frame=replace(swapped.frame, image=ground))).image
+    """The swapped faces put over another picture than their frame's, so that nothing of the person helps a reading.
+
+    Composing ends a face at the person's own outline, and that alone turns with the head: a face that never moves was
+    read as turning along with the person (yaw r .81). So the outline is the template's here.
+    """
+    faces = tuple(replace(face, face=_outlined(face.face)) for face in swapped.faces)
+    return compose(replace(swapped, faces=faces, frame=replace(swapped.frame, image=ground))).image
+
+
+def _outlined(face: Face) -> Face:
+    """The face as if its landmarks were the template's."""
+    return replace(face, landmarks=transform(invert(face.to_template), template()))
 
 
 def read(landmarker: Landmarker, image: Image, start: Points) -> Reading:
