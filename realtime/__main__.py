@@ -26,7 +26,7 @@ from realtime.flow.meters import Meters
 from realtime.flow.pipeline import Pipeline, Source, Stage
 from realtime.frame import Frame
 from realtime.keys import Controls, Keyboard, typed
-from realtime.settings import RENAMED, Settings, load
+from realtime.settings import Settings, load
 from realtime.signals import ended_by_signals
 from realtime.sinks.fan_out import FanOut
 from realtime.sinks.open import open_sink
@@ -194,7 +194,6 @@ def run(
             help="What is shown where a real face may be: as one enters or is lost, after a cut, when a model fails.",
         ),
     ] = None,
-    on_error: Annotated[str | None, typer.Option(hidden=True)] = None,
     tail: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="How long the place of a lost face is unsure.")
     ] = None,
@@ -224,7 +223,7 @@ def run(
 ) -> None:
     """Swap the faces of a camera, a video or pictures; keys 1 to 9 switch identities, q or Ctrl-C ends it."""
     console = speak(verbose)
-    names = {field.name for field in fields(Settings)} | set(RENAMED)
+    names = {field.name for field in fields(Settings)}
     flags = {name: value for name, value in context.params.items() if name in names}  # flags are named as settings are
     lists = {"sink": tuple(sink) if sink else None, "identity": ",".join(identity) if identity else None}
     settings = load(config, {**flags, **lists})

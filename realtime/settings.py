@@ -19,7 +19,6 @@ from realtime.swap.session import SessionSettings
 
 BYSTANDERS: Final = 4  # faces followed beyond those that are swapped, where they have to be blurred
 MOST_FACES: Final = 64  # as many as the tracker takes
-RENAMED: Final[Mapping[str, str]] = {"on_error": "unsure"}  # settings that were called otherwise once
 LONGEST: Final = 7 * 24 * 3600.0  # seconds of one run
 
 # How a value is called in messages, by the type that the field declares.
@@ -123,11 +122,8 @@ def load(config: Path | None, flags: Mapping[str, object]) -> Settings:
 
     Raises SettingsError, which names the file, the key and the nearest key there is.
     """
-    for old, new in RENAMED.items():
-        if flags.get(old) is not None:
-            raise SettingsError(f"--{old.replace('_', '-')} is called --{new} now and takes the same words")
     values = {} if config is None else _from_file(config)
-    values.update({name: value for name, value in flags.items() if value is not None and name not in RENAMED})
+    values.update({name: value for name, value in flags.items() if value is not None})
     return replace(Settings(), **values)
 
 
@@ -144,8 +140,6 @@ def _from_file(config: Path) -> dict[str, Any]:
 def _checked(name: str, value: object, config: Path) -> object:
     """The value as the field of that name takes it. Raises SettingsError."""
     known = [field.name for field in fields(Settings)]
-    if name in RENAMED:
-        raise SettingsError(f"the key {name!r} in {config} is called {RENAMED[name]!r} now and takes the same words")
     if name not in known:
         near = difflib.get_close_matches(name.replace("-", "_"), known, 1, 0.0)[0]
         raise SettingsError(f"the key {name!r} in {config} is unknown, the nearest one there is is {near!r}")

@@ -205,7 +205,6 @@ def test_a_broken_file_among_the_models_is_one_sentence(
         ("--tail", "nan"),
         ("--others", "show"),
         ("--unsure", "show"),
-        ("--on-error", "blur"),
     ],
     ids=" ".join,
 )

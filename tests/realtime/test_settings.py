@@ -62,7 +62,6 @@ def test_as_many_faces_are_followed_as_have_to_be_swapped_or_blurred(
     [
         ("identety = 'aster'", ("'identety'", "live.toml", "'identity'")),
         ("no-faces = 'hold'", ("'no-faces'", "'no_face'")),
-        ("on_error = 'hold'", ("'on_error'", "is called 'unsure' now")),
         ("identity = [1]", ("identity", "text in quotes")),
         ("threads = 'two'", ("threads in", "'two'", "whole number")),
         ("threads = true", ("threads", "whole number")),
@@ -111,7 +110,6 @@ def test_a_file_of_bytes_is_no_toml(tmp_path: Path) -> None:
         ({"no_face": "show"}, "no_face is 'show'"),
         ({"unsure": "show"}, "unsure is 'show'"),
         ({"others": "show"}, "others is 'show'"),
-        ({"on_error": "blur"}, "--on-error is called --unsure now"),
         ({"identity": "left=aster,lefty=cedar"}, "'lefty', wanted one of left, centre, right, 1st"),
         ({"source": " "}, "source is empty"),
         ({"identity": ""}, "identity is empty"),
