@@ -68,6 +68,10 @@ def pairs_table(numbers: Mapping[str, Any]) -> Table:
         table.add_row(f"error, {part}", f"{error['mean']:.2f} %, p95 {error['p95']:.2f} %")
     for name, value in numbers["correlation"].items():
         table.add_row(name.replace("_", " "), f"{value:.3f}")
+    view = numbers["in_view"]
+    for name, value in view["correlation"].items():
+        count = view["frames_open"] if name.startswith("gaze") else view["frames"]
+        table.add_row(f"{name.replace('_', ' ')}, eyes in view", f"{value:.3f} ({count} frames)")
     presence, ms = numbers["presence"], numbers["ms"]
     table.add_row("faces missed", f"{said(presence['faces_missed_percent'], '.1f')} %")
     seen = f"{said(presence['taken_for_a_face_percent'], '.1f')} % of {presence['negatives']}"

@@ -56,6 +56,7 @@ def quality(
         list[str] | None, typer.Option(metavar="NAME|FILE.onnx", help="More than once for several; all by default.")
     ] = None,
     models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
+    size: Annotated[str | None, typer.Option(metavar="live|small", help="Of the networks.")] = None,
     items: Annotated[int, typer.Option(min=1, help="Held-out pairs, or as many as there are.")] = PAIRS,
     sheet: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Draw input, output and mask of some frames.")
@@ -68,7 +69,7 @@ def quality(
     for path in (sheet, out):
         if path:
             check_writable(path)
-    settings = load(None, {"models": models})
+    settings = load(None, {"models": models, "size": size})
     shelf = Shelf.load(settings.folder, settings.session)
     names = [shelf.add(Path(name)) if name.endswith(".onnx") else shelf[name].name for name in identity or shelf.names]
     console, numbers, rows = Console(), {}, []

@@ -22,6 +22,9 @@ from training.model import LandmarkShape
 NEGATIVES: Final = 5  # frames for each crop without a face
 SEED: Final = 7
 PRESENT: Final = 0.5  # as realtime.face.track.TrackingSettings has it
+EYES: Final = (slice(36, 42), slice(42, 48))
+SHUT: Final = 0.5  # of a lid's weight, from which on the gaze behind it is anybody's guess
+COVERED: Final = 0.1  # of an eye's box, from which on it counts as covered
 # The parts of the 70 points that stand in the report.
 PARTS: Final = (("all 68", slice(0, 68)), ("inner", slice(17, 68)), ("irises", slice(68, 70)))
 SAID: Final[Mapping[str, tuple[int, ...]]] = {**BLENDS, "smile": (3,), "brow_down": (4,), "brow_up": (5,)}
@@ -46,6 +49,7 @@ def measure(folder: Path, landmarker: Landmarker, frames: int) -> dict[str, Any]
         "people": data.people(),
         "error_percent": errors_of(readings, truths),
         "correlation": told(readings, truths),
+        "in_view": in_view(readings, truths),
         "presence": {
             "negatives": len(absent),
             "taken_for_a_face_percent": _share(np.array(absent) >= PRESENT),
@@ -84,6 +88,30 @@ def told(readings: list[Reading], items: list[Item]) -> dict[str, float]:
     """How what the network says of lids, jaw, mouth, brows and gaze goes with the truth."""
     said = torch.from_numpy(np.stack([reading.blend for reading in readings]))
     return correlations(said, torch.from_numpy(np.stack([item.blend for item in items])), SAID)
+
+
+def in_view(readings: list[Reading], items: list[Item]) -> dict[str, Any]:
+    """The same for the frames in which nothing covers an eye; gaze also where no lid does."""
+    seen = [not any(_covered(item, eye) for eye in EYES) for item in items]
+    open_too = [clear and float(item.blend[:2].max()) < SHUT for clear, item in zip(seen, items, strict=True)]
+
+    def kept(which: list[bool]) -> dict[str, float]:
+        pairs = [pair for pair, keep in zip(zip(readings, items, strict=True), which, strict=True) if keep]
+        return told(*map(list, zip(*pairs, strict=True))) if len(pairs) > 1 else {}
+
+    lids, gaze = kept(seen), kept(open_too)
+    said = {name: value for name, value in lids.items() if name == "blink_r"}
+    said |= {name: value for name, value in gaze.items() if name.startswith("gaze")}
+    return {"frames": sum(seen), "frames_open": sum(open_too), "correlation": said}
+
+
+def _covered(item: Item, eye: slice) -> bool:
+    """Whether a tenth or more of the box about an eye lies behind hair, a hand or glasses' rims."""
+    low, high = item.x_points[eye].min(0), item.x_points[eye].max(0)
+    left, top = np.maximum(np.floor(low).astype(int), 0)
+    right, bottom = np.ceil(high).astype(int) + 1
+    box = item.x_occluded[top:bottom, left:right]
+    return box.size == 0 or float((box > 127).mean()) >= COVERED
 
 
 def _share(which: NDArray[np.bool_]) -> float | None:

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,7 @@ from training.dataset import Dataset
 from training.heads.commands import app as heads
 from training.landmarks import LandmarkSettings, train_landmarks
 from training.loop import Plan
-from training.model import DecoderShape
+from training.model import DecoderShape, EncoderShape
 from training.preview import grid
 from training.swap import FILE as SWAP_FILE
 from training.swap import SwapSettings, train_swap
@@ -37,6 +38,7 @@ Minutes = Annotated[float | None, typer.Option(help="How long to train altogethe
 Steps = Annotated[int | None, typer.Option(help="Instead of --minutes: how many steps altogether.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")]
 Batch = Annotated[int, typer.Option(help="Crops in a step.")]
+Rate = Annotated[float | None, typer.Option(help="Peak of the learning rate; less after a start from weights.")]
 Seed = Annotated[int, typer.Option(help="Another seed, other batches.")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads of the network; more than there are idle cores slows it.")]
 Workers = Annotated[int, typer.Option(min=1, help="Threads that make batches; a GPU wants as many as there are cores.")]
@@ -65,34 +67,45 @@ def landmarks(
     threads: Threads = 1,
     workers: Workers = 1,
     device: Device = "auto",
+    start: Annotated[Path | None, typer.Option(help="A landmarks.onnx to start from.")] = None,
+    rate: Rate = None,
 ) -> None:
     """Train the landmark net; writes landmarks.pt into --out."""
-    where = prepare(threads, device)
-    train_landmarks(
-        data, out, Plan(minutes, steps), resume, LandmarkSettings(batch=batch, seed=seed, workers=workers), device=where
-    )
+    where, settings = prepare(threads, device), LandmarkSettings(batch=batch, seed=seed, workers=workers)
+    settings = replace(settings, rate=rate) if rate is not None else settings
+    train_landmarks(data, out, Plan(minutes, steps), resume, settings, device=where, start=start)
 
 
 @app.command()
 def swap(
     data: Data,
     out: Out,
-    landmarks: Annotated[Path, typer.Option(help="The landmark net's checkpoint; the encoder's trunk starts from it.")],
+    landmarks: Annotated[
+        Path | None, typer.Option(help="The landmark net's checkpoint; the encoder's trunk starts from it.")
+    ] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Instead: a swap.pt or a folder of model files that everything starts from.")
+    ] = None,
     minutes: Minutes = None,
     steps: Steps = None,
     resume: Resume = False,
     batch: Batch = 32,
-    size: Annotated[int, typer.Option(help="Pixels of the face that a decoder draws.")] = 160,
+    size: Annotated[int, typer.Option(help="Pixels of the crop that goes in and of the face that is drawn.")] = 192,
     up: Annotated[str, typer.Option(help="How decoders enlarge: nearest, shuffle or transposed.")] = "shuffle",
     seed: Seed = 0,
     threads: Threads = 1,
     workers: Workers = 1,
     device: Device = "auto",
+    rate: Rate = None,
 ) -> None:
     """Train the shared encoder and a decoder for each identity; writes swap.pt and preview.jpg into --out."""
+    if not (landmarks or start or resume):
+        raise LiveswapError("a training starts from --landmarks or --start, or goes on with --resume; none was given")
     where, plan = prepare(threads, device), Plan(minutes, steps)
-    settings, decoder = SwapSettings(batch=batch, seed=seed, workers=workers), DecoderShape(size=size, up=up)
-    train_swap(data, landmarks, out, plan, resume, settings, decoder=decoder, device=where)
+    settings = SwapSettings(batch=batch, seed=seed, workers=workers)
+    settings = replace(settings, rate=rate) if rate is not None else settings
+    encoder, decoder = EncoderShape(size=size), DecoderShape(size=size, up=up)
+    train_swap(data, landmarks, out, plan, resume, settings, encoder, decoder, device=where, start=start)
 
 
 @app.command()
@@ -104,7 +117,7 @@ def unpaired(
     steps: Steps = None,
     resume: Resume = False,
     batch: Batch = 32,
-    size: Annotated[int, typer.Option(help="Pixels of the face that a decoder draws.")] = 160,
+    size: Annotated[int, typer.Option(help="Pixels of the face that a decoder draws.")] = 192,
     seed: Seed = 0,
     threads: Threads = 1,
     workers: Workers = 1,

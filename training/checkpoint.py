@@ -99,11 +99,12 @@ def load_landmarks(path: Path) -> tuple[LandmarkNet, dict[str, Any]]:
     """The averaged landmark net in eval mode, batch normalisation folded away, and its training record."""
     content = load(path, LANDMARKS)
     try:
-        net = LandmarkNet(LandmarkShape.read(content["record"]["shape"]))
+        record = content["record"]
+        net = LandmarkNet(LandmarkShape.read(record["shape"]), record.get("normalised", True))
         net.load_state_dict(content["average"])
     except (KeyError, TypeError, RuntimeError) as error:
         raise LiveswapError(f"{path} holds a landmark net of another shape: {_first_line(error)}") from error
-    return net.eval().folded(), content["record"]
+    return net.eval().folded(), record
 
 
 def load_swap_net(path: Path) -> tuple[SwapNet, dict[str, Any]]:

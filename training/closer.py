@@ -1,5 +1,6 @@
-"""A closer look: windows on the eyes and samples around points, where the strides of a trunk lose too much."""
+"""A closer look: windows on eyes and mouth and samples around points, where the strides of a trunk lose too much."""
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -15,15 +16,16 @@ SPACING: Final = 0.03  # between the samples around a point, in units of the tem
 EYES: Final = (slice(36, 42), slice(42, 48))  # their points, the picture's left one first
 
 
-class Eye(nn.Sequential):
-    """One eye's window (n, 3, h, w) to features (n, out); sides are multiples of 4."""
+class Window(nn.Sequential):
+    """A window (n, 3, h, w) at full resolution to features (n, out); sides are multiples of 4."""
 
     def __init__(self, window: tuple[int, int], out: int, activation: str) -> None:
         layers: list[nn.Module] = []
         for before, after, stride in ((3, 24, 1), (24, 48, 2), (48, 64, 2), (64, 32, 1)):
             layers += [nn.Conv2d(before, after, 3, stride, 1), activation_of(activation)]
-        area = (window[0] // 4) * (window[1] // 4)
-        super().__init__(*layers, nn.Flatten(), nn.Linear(32 * area, out), activation_of(activation))
+        seen = (32, window[0] // 4, window[1] // 4)
+        super().__init__(*layers, nn.Flatten(), nn.Linear(math.prod(seen), out), activation_of(activation))
+        self.map = seen  # channels, height and width of what the dense layer reads
 
 
 class FixedEyes(nn.Module):
@@ -40,13 +42,33 @@ class FixedEyes(nn.Module):
         self._height, self._width = (4 * round(share * size / 4) for share in self.SHARE)
         self._top = round(centres[0][1] * size - self._height / 2)
         self._columns = [round(x * size - self._width / 2) for x, *_ in centres]
-        self.eye = Eye((self._height, self._width), out, activation)
+        self.eye = Window((self._height, self._width), out, activation)
 
     def forward(self, picture: Tensor) -> Tensor:
         """(n, 3, s, s) to (n, 2 out)."""
         rows = picture[:, :, self._top : self._top + self._height]
         left, right = (rows[..., column : column + self._width] for column in self._columns)
         return torch.cat([self.eye(left), self.eye(right.flip(3))], 1)
+
+
+class FixedMouth(nn.Module):
+    """The mouth of an aligned crop, (n, 3, s, s) to (n, out): at full resolution, so that teeth and lips show."""
+
+    SHARE: Final = (0.26, 0.36)  # of the crop's side: from below the nose to an open jaw, and a wide smile
+
+    def __init__(self, size: int, centre: Sequence[float], out: int, activation: str) -> None:
+        """centre x y in unit coordinates of the crop."""
+        super().__init__()
+        self._height, self._width = (4 * round(share * size / 4) for share in self.SHARE)
+        self._top = round(centre[1] * size - self._height / 2)
+        self._left = round(centre[0] * size - self._width / 2)
+        self.lips = Window((self._height, self._width), out, activation)
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """(n, 3, s, s) to (n, out)."""
+        rows = picture[:, :, self._top : self._top + self._height]
+        seen: Tensor = self.lips(rows[..., self._left : self._left + self._width])
+        return seen
 
 
 class FoundEyes(nn.Module):
@@ -56,7 +78,7 @@ class FoundEyes(nn.Module):
 
     def __init__(self, out: int, activation: str) -> None:
         super().__init__()
-        self.eye = Eye(WINDOW, out, activation)
+        self.eye = Window(WINDOW, out, activation)
         down, across = (torch.linspace(-share / 2, share / 2, n) for share, n in zip(self.SHARE, WINDOW, strict=True))
         y, x = torch.meshgrid(down, across, indexing="ij")
         self.offsets: Tensor

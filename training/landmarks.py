@@ -34,6 +34,7 @@ from training.dataset import Dataset, Item
 from training.loop import Average, Course, Plan, State, fit, warm_cosine
 from training.losses import blend_loss, point_weights, points_loss
 from training.model import BLEND, POINTS, LandmarkNet, LandmarkShape
+from training.origin import landmark_net
 
 logger = logging.getLogger(__name__)
 
@@ -190,6 +191,19 @@ def losses_of(net: LandmarkNet, batch: Batch, weights: Tensor, device: torch.dev
     }
 
 
+def _started(shape: LandmarkShape, start: Path | None, out: Path, resume: bool) -> tuple[LandmarkNet, dict[str, Any]]:
+    """The net to train, and what to remember of where it comes from. Raises LiveswapError."""
+    if resume:
+        record = checkpoint.load(out / FILE, checkpoint.LANDMARKS)["record"]
+        return LandmarkNet(shape, record.get("normalised", True)), record.get("start", {})
+    if start is None:
+        return LandmarkNet(shape), {}
+    net, record = landmark_net(start)
+    if net.shape != shape:
+        raise SettingsError(f"{start} has the shape {net.shape.record()}, wanted {shape.record()}")
+    return net, {key: record[key] for key in ("data", "steps", "seconds", "test") if key in record}
+
+
 def train_landmarks(
     folder: Path,
     out: Path,
@@ -198,16 +212,19 @@ def train_landmarks(
     settings: LandmarkSettings | None = None,
     shape: LandmarkShape | None = None,
     device: str = "cpu",
+    start: Path | None = None,
 ) -> State:
     """Trains on the dataset in folder and writes out/landmarks.pt; how far it came.
 
+    Weights start from `start`, an exported landmarks.onnx, where it is given; it has no batch normalisation any more.
     Raises LiveswapError for a dataset or checkpoint that cannot be used.
     """
     settings, shape, where = settings or LandmarkSettings(), shape or LandmarkShape(), torch.device(device)
     torch.manual_seed(settings.seed)
     data, held_out = Dataset.open(folder, "train", settings.batch), Dataset.open(folder, "test")
     test = Crops(held_out, shape, settings).test()
-    net = LandmarkNet(shape).to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net, origin = _started(shape, start, out, resume)
+    net = net.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average, weights = Average(net, settings.average), point_weights().to(where)
     parameters = [{"params": list(net.parameters()), "initial_lr": settings.rate}]
     optimiser = torch.optim.AdamW(parameters, settings.rate, weight_decay=settings.decay, fused=True)
@@ -223,7 +240,7 @@ def train_landmarks(
             "shape": shape.record(), "data": folder.name, "items": len(data), "people": data.people(),
             "identities": list(data.description.identities), "blend": list(data.description.blend),
             "steps": state.step, "seconds": round(state.seconds, 1), "settings": asdict(settings),
-            "test": state.numbers,
+            "normalised": net.trunk.normalised, "start": origin, "test": state.numbers,
         }  # fmt: skip
         checkpoint.save(out / FILE, checkpoint.LANDMARKS, checkpoint.contents(record, net, average.net, optimiser))
 

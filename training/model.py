@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from realtime.errors import SettingsError
 from realtime.face.geometry import template
-from training.closer import Around, FixedEyes, FoundEyes, axes_of
+from training.closer import Around, FixedEyes, FixedMouth, FoundEyes, axes_of
 from training.layers import ACTIVATIONS, SHALLOW, TRUNK, UPSAMPLING, Residual, Trunk, Up, activation_of, start
 
 POINTS: Final = 70  # the 68 Multi-PIE points, then the irises, the picture's left one first
 BLEND: Final = 10  # blend weights and gaze
+OPEN: Final = 0.025  # of the crop's side, by which the mouth's window lies below a shut mouth's middle
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,11 @@ class LandmarkShape(_Shape):
 class EncoderShape(_Shape):
     """The shared encoder."""
 
-    size: int = 160  # crop pixels; less loses the lids
+    size: int = 192  # crop pixels
     coverage: float = 1.0  # of the crop
     squeeze: int = 64  # channels that enter the dense layer
     eyes: int = 64  # numbers for each eye that enter it besides
+    mouth: int = 96  # and for the mouth
     code: int = 256  # numbers that describe the face
     activation: str = "relu"
 
@@ -70,7 +72,7 @@ class EncoderShape(_Shape):
 class DecoderShape(_Shape):
     """One identity's decoder."""
 
-    size: int = 160  # pixels of the face that comes out, coverage 1.0
+    size: int = 192  # pixels of the face that comes out, coverage 1.0
     code: int = 256  # as the encoder's
     widths: tuple[int, int, int, int, int] = (64, 192, 192, 96, 48)  # channels at 1/16 (dense, conv), 1/8, 1/4, 1/2
     up: str = "shuffle"
@@ -189,13 +191,16 @@ class Encoder(nn.Module):
             nn.Flatten(),
         )
         self.eyes = FixedEyes(shape.size, template_points(shape.coverage)[68:].tolist(), shape.eyes, shape.activation)
-        self.code = nn.Linear(shape.squeeze * base * base + 2 * shape.eyes, shape.code)
-        start(self.dense, self.eyes, self.code)
+        middle = template_points(shape.coverage)[48:68].mean(0) + torch.tensor([0.0, OPEN])
+        self.mouth = FixedMouth(shape.size, middle.tolist(), shape.mouth, shape.activation)
+        self.code = nn.Linear(shape.squeeze * base * base + 2 * shape.eyes + shape.mouth, shape.code)
+        start(self.dense, self.eyes, self.mouth, self.code)
 
     def forward(self, picture: Tensor) -> Tensor:
         """(n, 3, s, s) to the code (n, z)."""
         centred = picture * 2 - 1
-        code: Tensor = self.code(torch.cat([self.dense(self.trunk(centred)), self.eyes(centred)], 1))
+        seen = [self.dense(self.trunk(centred)), self.eyes(centred), self.mouth(centred)]
+        code: Tensor = self.code(torch.cat(seen, 1))
         return code
 
 

@@ -18,6 +18,7 @@ from training.evaluate import Subject, quick
 from training.loop import Average, Course, Plan, State, fit, warm_cosine
 from training.losses import TONE, auxiliary_loss, dssim, focus, toned
 from training.model import DecoderShape, EncoderShape, SwapNet
+from training.origin import Origin, fill
 from training.preview import grid
 
 logger = logging.getLogger(__name__)
@@ -106,11 +107,13 @@ def train_swap(
     encoder: EncoderShape | None = None,
     decoder: DecoderShape | None = None,
     device: str = "cpu",
+    start: Path | None = None,
 ) -> State:
     """Trains on the pairs in folder and writes out/swap.pt and out/preview.jpg; how far it came.
 
-    The encoder's trunk starts from the landmark net of the checkpoint `landmarks`, batch normalisation folded into
-    the convolutions, and stays trainable at a lower rate; a resumed training has it already.
+    All weights start from `start` (see Origin.read) where it is given. Otherwise the encoder's trunk starts from the
+    landmark net of the checkpoint `landmarks`, batch normalisation folded into the convolutions. The trunk stays
+    trainable at a lower rate; a resumed training has all that already.
     Raises LiveswapError for what cannot be used.
     """
     settings, where = settings or SwapSettings(), torch.device(device)
@@ -121,7 +124,7 @@ def train_swap(
     if settings.batch < len(names):
         raise SettingsError(f"a batch of {settings.batch} is too small for {len(names)} identities")
     net = SwapNet(encoder, decoder, names)
-    origin = warm_start(net, landmarks) if landmarks and not resume else {}
+    origin = {} if resume else started(net, landmarks, start)
     net = net.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average, optimiser, state = Average(net, settings.average), optimiser_of(net, settings), State()
     if resume:
@@ -154,6 +157,15 @@ def train_swap(
         save_seconds=settings.save_seconds,
     )
     return fit(course, plan, optimiser, average, state)
+
+
+def started(net: SwapNet, landmarks: Path | None, start: Path | None) -> dict[str, Any]:
+    """Starts net from what there is; what to remember of that. Raises LiveswapError."""
+    if start:
+        origin = Origin.read(start)
+        fill(net, origin)
+        return origin.summary()
+    return warm_start(net, landmarks) if landmarks else {}
 
 
 def warm_start(net: SwapNet, path: Path) -> dict[str, Any]:

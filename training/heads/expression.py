@@ -53,7 +53,7 @@ def random_gaze(rng: np.random.Generator) -> tuple[float, float]:
     """Yaw and pitch in degrees: a quarter of the time straight ahead, else wide."""
     if rng.random() < 0.2:
         return 0.0, 0.0
-    return float(np.clip(rng.normal(0, 15), -32, 32)), float(np.clip(rng.normal(-1, 8), -18, 16))
+    return float(np.clip(rng.normal(0, 15), -32, 32)), float(np.clip(rng.normal(-1, 11), -22, 20))
 
 
 def random_expression(rng: np.random.Generator) -> Weights:
