@@ -14,7 +14,7 @@ from realtime.sources.limits import check_asked
 from realtime.swap.casting import Casting
 from realtime.swap.compose import ComposeSettings
 from realtime.swap.fallback import Fallback
-from realtime.swap.identity import MODELS
+from realtime.swap.identity import MODELS, place_of_size
 from realtime.swap.session import SessionSettings
 
 BYSTANDERS: Final = 4  # faces followed beyond those that are swapped, where they have to be blurred
@@ -42,6 +42,7 @@ class Settings:
     sink: tuple[str, ...] = ()  # virtualcam, null, or a file; empty: what fits the source
     identity: str = "aster"  # a name on the shelf or an .onnx file, for all or by place: left=aster,right=cedar
     models: str = ""  # the folder of models; empty: the embedded ones
+    size: str = "live"  # of the networks: live, or small for slow machines
     live: bool = False  # play a file at its own speed and drop what is late, as a camera would
     duration: float | None = None  # seconds; None: to the end of the source
     width: int | None = None  # pixels asked of a camera; a file's pictures are fitted into that size
@@ -71,7 +72,7 @@ class Settings:
             if not getattr(self, name).strip():
                 raise SettingsError(f"{name} is empty")
         self._check_files()
-        self.session, self.fallback, self.tracking, self.casting  # noqa: B018  (they check their own values)
+        self.session, self.fallback, self.tracking, self.casting, self.folder  # noqa: B018  (they check their own values)
 
     @property
     def session(self) -> SessionSettings:
@@ -79,16 +80,21 @@ class Settings:
         return SessionSettings(provider=self.provider, threads=self.threads, precision=self.precision)
 
     @property
-    def folder(self) -> Path:
-        """Where the models lie."""
+    def base(self) -> Path:
+        """The folder of models: the landmark network, and the identities of every size."""
         return Path(self.models) if self.models else MODELS
+
+    @property
+    def folder(self) -> Path:
+        """Where the encoder and the identities of the wanted size lie. Raises SettingsError."""
+        return place_of_size(self.base, self.size)
 
     @property
     def tracking(self) -> TrackingSettings:
         """How faces are found and followed. Raises SettingsError."""
         swapped = self.casting.people if self.faces is None else self.faces
         followed = min(MOST_FACES, swapped + (BYSTANDERS if self.others != "pass" else 0))
-        return TrackingSettings(detector=self.detector, landmarks=self.folder / "landmarks.onnx", max_faces=followed)
+        return TrackingSettings(detector=self.detector, landmarks=self.base / "landmarks.onnx", max_faces=followed)
 
     @property
     def casting(self) -> Casting:

@@ -14,7 +14,7 @@ from realtime.frame import Frame
 from realtime.swap import swapper
 from realtime.swap.compose import Composer
 from realtime.swap.fallback import Fallback
-from realtime.swap.identity import MODELS, Shelf
+from realtime.swap.identity import MODELS, Shelf, place_of_size
 from realtime.swap.session import SessionSettings
 
 
@@ -44,8 +44,9 @@ class Swapper(swapper.Swapper):
         faces: int = 8,
         session: SessionSettings | None = None,
         fallback: Fallback | None = None,
+        size: str = "live",
     ) -> Self:
-        """A swapper with the embedded models, or those of another folder.
+        """A swapper with the embedded models, or those of another folder; size is live, or small for slow machines.
 
         At most so many faces of a picture are swapped, the largest first; the others are blurred unless fallback says
         otherwise. identity may name people by place, as in "left=aster,right=cedar". Errors are raised unless fallback
@@ -53,7 +54,7 @@ class Swapper(swapper.Swapper):
         """
         folder = models or MODELS
         tracking = TrackingSettings(landmarks=folder / "landmarks.onnx", max_faces=faces)
-        shelf = Shelf.load(folder, session, keep=())
+        shelf = Shelf.load(place_of_size(folder, size), session, keep=())
         how = fallback or Fallback(unsure="raise")
         return cls(Tracker.load(tracking, session), shelf, identity, how, faces=faces)
 

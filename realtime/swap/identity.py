@@ -2,10 +2,11 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
+from types import MappingProxyType
 from typing import Any, Final, Self
 
 import numpy as np
@@ -13,7 +14,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from realtime.errors import ModelError, UnknownIdentity
+from realtime.errors import ModelError, SettingsError, UnknownIdentity
 from realtime.face.geometry import Image
 from realtime.swap.contract import Contract, expect, read_contract
 from realtime.swap.session import SessionSettings, open_session, provider_of
@@ -21,6 +22,8 @@ from realtime.swap.session import SessionSettings, open_session, provider_of
 logger = logging.getLogger(__name__)
 
 MODELS: Final = Path(__file__).resolve().parent.parent / "models"  # the embedded ones
+# Where in a folder of models the encoder and identities of each size lie; landmarks.onnx serves all sizes.
+SIZES: Final[Mapping[str, str]] = MappingProxyType({"live": ".", "small": "small"})
 # What onnxruntime raises while a loaded model runs; its exceptions share no base class but Exception.
 RUN_ERRORS: Final = (
     ort_errors.DeviceReset,
@@ -99,6 +102,13 @@ class Card:
     def as_dict(self) -> dict[str, Any]:
         """The card as JSON takes it."""
         return asdict(self)
+
+
+def place_of_size(models: Path, size: str) -> Path:
+    """The folder, in a folder of models, of the encoder and identities of a size. Raises SettingsError."""
+    if size not in SIZES:
+        raise SettingsError(f"size is {size!r}, wanted {' or '.join(SIZES)}")
+    return models / SIZES[size]
 
 
 class Shelf:
