@@ -97,6 +97,9 @@ def swap(
     workers: Workers = 1,
     device: Device = "auto",
     rate: Rate = None,
+    features: Annotated[
+        Path | None, typer.Option(help="A landmark net, .pt or .onnx, whose first layers judge sharpness as well.")
+    ] = None,
 ) -> None:
     """Train the shared encoder and a decoder for each identity; writes swap.pt and preview.jpg into --out."""
     if not (landmarks or start or resume):
@@ -105,7 +108,7 @@ def swap(
     settings = SwapSettings(batch=batch, seed=seed, workers=workers)
     settings = replace(settings, rate=rate) if rate is not None else settings
     encoder, decoder = EncoderShape(size=size), DecoderShape(size=size, up=up)
-    train_swap(data, landmarks, out, plan, resume, settings, encoder, decoder, device=where, start=start)
+    train_swap(data, landmarks, out, plan, resume, settings, encoder, decoder, where, start, features)
 
 
 @app.command()

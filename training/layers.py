@@ -46,14 +46,18 @@ class Trunk(nn.Sequential):
 
     def both(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         """What the first SHALLOW convolutions see, (n, 64, s/4, s/4), and what all of them see."""
-        layers, first = list(self), (3 if self.normalised else 2) * SHALLOW
+        first = len(self.shallow())
         shallow = picture
-        for layer in layers[:first]:
+        for layer in list(self)[:first]:
             shallow = layer(shallow)
         deep = shallow
-        for layer in layers[first:]:
+        for layer in list(self)[first:]:
             deep = layer(deep)
         return shallow, deep
+
+    def shallow(self) -> nn.Sequential:
+        """The first SHALLOW convolutions, with what belongs to them."""
+        return nn.Sequential(*list(self)[: (3 if self.normalised else 2) * SHALLOW])
 
     def folded(self) -> "Trunk":
         """The same function (as in eval mode) without batch normalisation."""

@@ -1,12 +1,15 @@
 """What training minimises, and the tone that decoders are trained to."""
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import Final
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+from training.layers import Trunk
 
 # Mean colour inside the mask, BGR, that every target is brought to; pasting matches colour anyway.
 TONE: Final = (0.45, 0.52, 0.66)
@@ -109,6 +112,25 @@ def _similarity(mean_a: Tensor, mean_b: Tensor, squares: Tensor, product: Tensor
     both, sum_of_squares = mean_a * mean_b, mean_a**2 + mean_b**2
     light = (2 * both + 1e-4) / (sum_of_squares + 1e-4)
     return light * (2 * (product - both) + 9e-4) / (squares - sum_of_squares + 9e-4)
+
+
+class Features(nn.Module):
+    """How unlike two pictures look to the first layers of a landmark net: edges and textures count, not single pixels.
+
+    A perceptual loss (Johnson et al. 2016) whose network is our own.
+    """
+
+    def __init__(self, trunk: Trunk) -> None:
+        super().__init__()
+        self.layers = copy.deepcopy(trunk.shallow()).eval().requires_grad_(False)
+
+    def forward(self, a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
+        """Mean difference as a share of b's features; pictures (n, 3, s, s) in 0..1, weight (n, 1, s, s)."""
+        seen, wanted = (
+            self.layers(picture.contiguous(memory_format=torch.channels_last) * 2 - 1) for picture in (a, b)
+        )
+        counts = F.adaptive_avg_pool2d(weight, seen.shape[-2:])
+        return ((seen - wanted).abs() * counts).sum() / ((wanted.abs() * counts).sum() + 1e-6)
 
 
 def focus(points: Tensor, size: int) -> Tensor:

@@ -15,10 +15,11 @@ from training import checkpoint
 from training.batches import PairBatch, Pairs, to_input
 from training.dataset import Dataset
 from training.evaluate import Subject, quick
+from training.layers import Trunk
 from training.loop import Average, Course, Plan, State, fit, warm_cosine
-from training.losses import TONE, auxiliary_loss, dssim, focus, toned
+from training.losses import TONE, Features, auxiliary_loss, dssim, focus, toned
 from training.model import DecoderShape, EncoderShape, SwapNet
-from training.origin import Origin, fill
+from training.origin import Origin, fill, landmark_net
 from training.preview import grid
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class Weights:
     dssim: float = 4.0
     mask: float = 0.5
     auxiliary: float = 6.0
+    features: float = 0.4  # where a landmark net lends its eyes
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,12 @@ class SwapSettings:
 
 
 def losses_of(
-    net: SwapNet, batch: PairBatch, names: tuple[str, ...], weights: Weights, device: torch.device
+    net: SwapNet,
+    batch: PairBatch,
+    names: tuple[str, ...],
+    weights: Weights,
+    device: torch.device,
+    features: Features | None = None,
 ) -> dict[str, Tensor]:
     """The weighted parts of the loss of a batch whose equal parts belong to names in order."""
     with torch.autocast(device.type, torch.bfloat16):
@@ -71,7 +78,7 @@ def losses_of(
         codes = list(zip(names, code.chunk(len(names)), strict=True))
         drawn = torch.cat([net.decoders[name](part) for name, part in codes])
     points = torch.from_numpy(batch.points).to(device)
-    result = drawing_losses(drawn.float(), batch, points, weights)
+    result = drawing_losses(drawn.float(), batch, points, weights, features)
     if batch.blend is not None:
         told = [net.auxiliary(part.float(), name) for name, part in codes]
         read, blend = (torch.cat(column) for column in zip(*told, strict=True))
@@ -80,7 +87,9 @@ def losses_of(
     return result
 
 
-def drawing_losses(drawn: Tensor, batch: PairBatch, points: Tensor, weights: Weights) -> dict[str, Tensor]:
+def drawing_losses(
+    drawn: Tensor, batch: PairBatch, points: Tensor, weights: Weights, features: Features | None = None
+) -> dict[str, Tensor]:
     """How far drawn (n, 4, S, S) logits are from the batch's targets."""
     target = to_input(batch.targets, drawn.device).contiguous()  # mixed memory layouts are slow
     mask = target[:, 3:]
@@ -90,11 +99,15 @@ def drawing_losses(drawn: Tensor, batch: PairBatch, points: Tensor, weights: Wei
     weight = 0.25 * mask + 0.75 * seen * focus(points, target.shape[-1])
     everywhere = weight + 0.01
     far = F.smooth_l1_loss(face, truth, reduction="none", beta=0.01)
-    return {
+    losses = {
         "l1": weights.l1 * (far * everywhere).sum() / (3 * everywhere.sum()),
         "dssim": weights.dssim * dssim(face * mask, truth * mask, weight),
         "mask": weights.mask * F.binary_cross_entropy_with_logits(drawn[:, 3:], seen),
     }
+    if features is not None:
+        with torch.autocast(drawn.device.type, torch.bfloat16):
+            losses["features"] = weights.features * features(face, truth, weight)
+    return losses
 
 
 def train_swap(
@@ -108,12 +121,14 @@ def train_swap(
     decoder: DecoderShape | None = None,
     device: str = "cpu",
     start: Path | None = None,
+    features: Path | None = None,
 ) -> State:
     """Trains on the pairs in folder and writes out/swap.pt and out/preview.jpg; how far it came.
 
     All weights start from `start` (see Origin.read) where it is given. Otherwise the encoder's trunk starts from the
     landmark net of the checkpoint `landmarks`, batch normalisation folded into the convolutions. The trunk stays
-    trainable at a lower rate; a resumed training has all that already.
+    trainable at a lower rate; a resumed training has all that already. features: a landmark net, .pt or .onnx, for
+    the loss of losses.Features.
     Raises LiveswapError for what cannot be used.
     """
     settings, where = settings or SwapSettings(), torch.device(device)
@@ -132,6 +147,7 @@ def train_swap(
         state = State(*checkpoint.resume(out / FILE, checkpoint.SWAP, wanted, net, average.net, optimiser))
         origin = checkpoint.load(out / FILE, checkpoint.SWAP)["record"]["landmarks"]
     test = Subject(held_out, encoder, decoder, settings.test_items)
+    eyes = Features(_landmark_trunk(features)).to(where) if features else None
     logger.info("swap: %d pairs of %d people with %s, from step %d", len(data), data.people(), names, state.step)
 
     def keep(state: State) -> None:
@@ -140,6 +156,7 @@ def train_swap(
             "data": folder.name, "pairs": len(data), "people": data.people(), "steps": state.step,
             "seconds": round(state.seconds, 1), "seed": settings.seed, "batch": settings.batch,
             "blend": list(data.description.blend), "losses": asdict(settings.weights), "landmarks": origin,
+            "features": features is not None,
             "test": state.numbers,
         }  # fmt: skip
         checkpoint.save(out / FILE, checkpoint.SWAP, checkpoint.contents(record, net, average.net, optimiser))
@@ -147,7 +164,7 @@ def train_swap(
 
     course = Course(
         batches=Pairs(data, encoder, decoder, settings.batch, settings.seed),
-        losses=lambda batch: losses_of(net, batch, names, settings.weights, where),
+        losses=lambda batch: losses_of(net, batch, names, settings.weights, where, eyes),
         factor=lambda progress, step: warm_cosine(progress, step, 80, settings.hold, settings.floor),
         test=lambda: quick(average.net, test, where),
         keep=keep,
@@ -157,6 +174,11 @@ def train_swap(
         save_seconds=settings.save_seconds,
     )
     return fit(course, plan, optimiser, average, state)
+
+
+def _landmark_trunk(path: Path) -> Trunk:
+    """The convolutions of a landmark net, from a checkpoint or a model file. Raises LiveswapError."""
+    return (landmark_net(path) if path.suffix == ".onnx" else checkpoint.load_landmarks(path))[0].trunk
 
 
 def started(net: SwapNet, landmarks: Path | None, start: Path | None) -> dict[str, Any]:

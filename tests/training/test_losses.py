@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from skimage.metrics import structural_similarity
 
+from training.layers import Trunk
 from training.losses import (
     TONE,
     WINDOW,
+    Features,
     auxiliary_loss,
     blend_loss,
     dssim,
@@ -96,3 +99,28 @@ def test_the_auxiliary_loss_sees_points_and_blend() -> None:
     assert float(auxiliary_loss(points, blend, points, blend)) == 0
     assert float(auxiliary_loss(points + 0.01, blend, points, blend)) > 0.01
     assert float(auxiliary_loss(points, blend + 0.1, points, blend)) > 0.01
+
+
+def test_features_tell_a_blurred_picture_from_a_sharp_one_and_not_outside_the_weight() -> None:
+    torch.manual_seed(0)
+    eyes = Features(Trunk("relu", normalised=False))
+    sharp = torch.rand(2, 3, 32, 32)
+    blurred = F.avg_pool2d(sharp, 3, 1, 1)
+    everywhere = torch.ones(2, 1, 32, 32)
+    assert float(eyes(sharp, sharp, everywhere)) == 0
+    assert float(eyes(blurred, sharp, everywhere)) > 0.2
+    half = everywhere.clone()
+    half[..., 14:] = 0
+    changed = sharp.clone()
+    changed[..., 30:] = 0  # further from the weighted half than the layers see
+    assert float(eyes(changed, sharp, half)) == 0
+
+
+def test_features_learn_the_picture_and_never_their_own_weights() -> None:
+    torch.manual_seed(0)
+    eyes = Features(Trunk("relu", normalised=False))
+    drawn = torch.rand(1, 3, 32, 32, requires_grad=True)
+    eyes(drawn, torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32)).backward()
+    assert drawn.grad is not None
+    assert float(drawn.grad.abs().sum()) > 0
+    assert not any(parameter.requires_grad for parameter in eyes.parameters())
