@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from training.heads import assets as packing
 from training.heads.clip import ClipSettings, film, write_clip
 from training.heads.pairs import PairSettings, overview, write_pairs
+from training.heads.portrait import portraits as draw_portraits
 
 app = typer.Typer(help="Render people who do not exist: pairs for training, and the assets they are made from.")
 
@@ -78,3 +79,16 @@ def clip(
         task = progress.add_task("frames", total=round(seconds * fps))
         for done in write_clip(out, film(packed, settings), fps):
             progress.update(task, completed=done)
+
+
+@app.command()
+def portraits(
+    assets: AssetsFolder,
+    out: Annotated[Path, typer.Option(help="Folder for one NAME.jpg for each embedded identity.")],
+    size: Annotated[int, typer.Option(min=32, max=1024, help="Pixels of a side.")] = 256,
+) -> None:
+    """Draw the embedded identities, for lists in which somebody chooses one."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name, picture in draw_portraits(packing.Assets.load(assets), size):
+        cv2.imwrite(str(out / f"{name}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 88])
+        typer.echo(str(out / f"{name}.jpg"))

@@ -11,6 +11,7 @@ from training.heads.assets import Assets
 from training.heads.clip import ClipSettings, film, perform, write_clip
 from training.heads.commands import app
 from training.heads.pairs import PairSettings, write_pairs
+from training.heads.portrait import portraits
 
 
 def test_pairs_are_written_resumed_and_held_out(egg_folder: Path, tmp_path: Path) -> None:
@@ -53,6 +54,13 @@ def test_rendering_needs_both_folders() -> None:
     result = CliRunner().invoke(app, ["--count", "1"])
     assert result.exit_code == 2
     assert "--assets" in result.output
+
+
+def test_portraits_show_everybody_and_nobody_twice(egg_assets: Assets) -> None:
+    pictures = dict(portraits(egg_assets, 32))
+    assert list(pictures) == ["aster", "birch", "cedar", "dahlia"]
+    assert all(picture.shape == (32, 32, 3) and picture.std() > 5 for picture in pictures.values())
+    assert np.abs(pictures["aster"].astype(int) - pictures["dahlia"]).mean() > 1
 
 
 def test_a_talking_head_is_filmed(egg_assets: Assets, tmp_path: Path) -> None:
