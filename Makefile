@@ -4,10 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test check format clean
+.PHONY: demo live test check format clean
 
 demo: .venv/.base  ## the bundled clip through the pipeline, into out/
 	$(BIN)/liveswap demo
+
+live: .venv/.live  ## the page that shows you as somebody else; ARGS goes to `liveswap serve`
+	$(BIN)/liveswap serve $(ARGS)
 
 test: .venv/.dev  ## all tests but the slow ones; ARGS goes to pytest: make test ARGS='-m slow'
 	$(BIN)/python -m pytest $(ARGS)
@@ -32,6 +35,10 @@ $(BIN)/python:
 
 .venv/.base: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) .
+	@touch $@
+
+.venv/.live: pyproject.toml constraints.txt | .venv/.base
+	$(INSTALL) '.[webrtc]'
 	@touch $@
 
 .venv/.dev: pyproject.toml constraints.txt | .venv/.base

@@ -5,11 +5,11 @@ import importlib.metadata
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 import cv2
 import typer
@@ -20,7 +20,7 @@ from realtime import album
 from realtime import report as reports
 from realtime.devices import devices as find_devices
 from realtime.egress.gate import Gate
-from realtime.errors import LiveswapError, SinkError, SourceMissing
+from realtime.errors import LiveswapError, MissingExtra, SinkError, SourceMissing
 from realtime.face.track import Tracker
 from realtime.flow.meters import Meters
 from realtime.flow.pipeline import Pipeline, Source, Stage
@@ -47,6 +47,7 @@ SENTENCE: Final = 2  # exit code after an expected fault
 INTERRUPTED: Final = 128  # exit code after a signal, plus its number, as shells have it: 130 after Ctrl-C
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+Built = TypeVar("Built")
 Group = Callable[[Callable[[Frame], Swapped], Callable[[Swapped], Frame]], list[Stage[Any, Any]]]
 
 
@@ -173,6 +174,9 @@ def run(
         ),
     ] = None,
     models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="live|small", help="Of the networks; small draws fewer pixels in less time.")
+    ] = None,
     live: Annotated[
         bool | None, typer.Option("--live/--no-live", help="Play a file at its own speed and drop what is late.")
     ] = None,
@@ -252,6 +256,82 @@ def demo(
     plain = Console()
     plain.print(reports.table(numbers, f"{clip.name} as {numbers['identity']}"))
     plain.print(f"{video}  the swapped clip\n{picture}  before and after")
+
+
+@app.command()
+def serve(
+    context: typer.Context,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where to listen; 0.0.0.0 for the network.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="N", help="0 for any free one.")] = 8080,
+    token: Annotated[
+        str,
+        typer.Option(metavar="SECRET", envvar="LIVESWAP_TOKEN", help="What clients have to know.", show_envvar=True),
+    ] = "",
+    certfile: Annotated[str, typer.Option(metavar="FILE.pem", help="A certificate turns HTTPS on.")] = "",
+    keyfile: Annotated[str, typer.Option(metavar="FILE.pem", help="Its key, where it has a file of its own.")] = "",
+    origins: Annotated[
+        list[str] | None,
+        typer.Option("--origin", metavar="https://HOST", help="Another name of this server, or a page that may call."),
+    ] = None,
+    behind_proxy: Annotated[
+        bool, typer.Option("--behind-proxy", help="Clients are who X-Forwarded-For says, for the limits.")
+    ] = False,
+    max_sessions: Annotated[int, typer.Option(metavar="N", help="At once.")] = 4,
+    most_viewers: Annotated[int, typer.Option(metavar="N", help="Of each session.")] = 8,
+    offers_per_minute: Annotated[int, typer.Option(metavar="N", help="Of each client.")] = 60,
+    ice_servers: Annotated[
+        list[str] | None,
+        typer.Option("--ice-server", metavar="stun:HOST|turn:USER:PASSWORD@HOST", help="Finds ways through routers."),
+    ] = None,
+    width: Annotated[int, typer.Option(metavar="PIXELS", help="Of the largest picture sent back.")] = 1280,
+    height: Annotated[int, typer.Option(metavar="PIXELS", help="Likewise.")] = 720,
+    fps: Annotated[int, typer.Option(metavar="RATE", help="Frames in a second, at most.")] = 30,
+    start_kbps: Annotated[int, typer.Option(metavar="N", help="Video bitrate at the start.")] = 1800,
+    least_kbps: Annotated[int, typer.Option(metavar="N", help="It does not fall below.")] = 300,
+    most_kbps: Annotated[int, typer.Option(metavar="N", help="It does not rise above.")] = 4000,
+    identity: Annotated[str | None, typer.Option(metavar="NAME", help="Who is shown until a client chooses.")] = None,
+    models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
+    size: Annotated[str | None, typer.Option(metavar="live|small", help="Of the networks.")] = None,
+    unsure: Annotated[
+        str | None, typer.Option(metavar="blur|hold|blank|pass|raise", help="What is shown where a real face may be.")
+    ] = None,
+    detector: Annotated[
+        str | None, typer.Option(metavar="centerface|insightface:PACK", help="What finds faces.")
+    ] = None,
+    provider: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda|...", help="Where models run.")] = None,
+    precision: Annotated[str | None, typer.Option(metavar="auto|fp32", help="How exactly they run.")] = None,
+    threads: Annotated[int | None, typer.Option(metavar="N", help="Of each model on the CPU.")] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="Settings as `run` has them.")] = None,
+    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; -vv for everything.")] = 0,
+) -> None:
+    """Serve a page whose camera picture comes back swapped, and WHIP and WHEP for other programs."""
+    speak(verbose)
+    try:
+        from realtime.webrtc import media, server, session
+    except ImportError as error:
+        raise MissingExtra(f"liveswap serve needs more packages ({error}): pip install 'liveswap[webrtc]'") from error
+    asked = picked(server.ServeSettings, context.params)
+    pictures = picked(media.MediaSettings, context.params)
+    settings = load(config, {name: context.params.get(name) for name in named(Settings)})
+    cv2.setNumThreads(settings.threads)
+    try:
+        ended_by = asyncio.run(server.serve(session.Studio.load(settings, pictures), asked, typer.echo))
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED + signal.SIGINT) from None
+    raise typer.Exit(INTERRUPTED + ended_by)
+
+
+def named(kind: type[Any]) -> tuple[str, ...]:
+    """The fields of a dataclass of settings."""
+    return tuple(field.name for field in fields(kind))
+
+
+def picked(kind: type[Built], flags: Mapping[str, Any]) -> Built:
+    """Settings made from the flags that are named as they are; lists as tuples. Raises SettingsError."""
+    values = {name: flags[name] for name in named(kind) if flags.get(name) is not None}
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
 @app.command()

@@ -26,8 +26,9 @@ EXCEPTIONS = {
     "realtime.face.landmarks": ("realtime.swap.session", "realtime.swap.contract"),
     "realtime.face.track": ("realtime.swap.session",),
 }
-OPTIONAL = ("aiohttp", "aiortc", "insightface", "moderngl", "pyvirtualcam", "tensorrt")
-OWN_FILE_OF = {"aiohttp": ("realtime.webrtc",), "aiortc": ("realtime.webrtc", "realtime.sources", "realtime.sinks")}
+OPTIONAL = ("aiohttp", "aiortc", "insightface", "moderngl", "prometheus_client", "pyvirtualcam", "tensorrt")
+OF_WEBRTC = ("aiohttp", "aiortc", "prometheus_client")  # the extra of that name: known by one folder, not one file
+WEBRTC_MAY = ("realtime.webrtc", "bench")  # the bench looks from the far end, which is a peer too
 ASYNCIO_MAY = ("realtime.flow", "realtime.sources", "realtime.sinks", "realtime.webrtc", "bench")
 ASYNCIO_FILES = ("realtime.__main__", "realtime.keys", "realtime.signals", "realtime.status")
 EGRESS_MAY = ("realtime.egress", "realtime.webrtc", "bench")
@@ -87,17 +88,33 @@ def test_the_gate_is_known_by_those_alone_that_open_the_door() -> None:
     assert not strangers
 
 
-@pytest.mark.parametrize("package", OPTIONAL)
+@pytest.mark.parametrize("package", [package for package in OPTIONAL if package not in OF_WEBRTC])
 def test_an_optional_package_is_imported_in_one_file(package: str) -> None:
-    users = {module for module in importers(package) if not within(module, OWN_FILE_OF.get(package, ()))}
+    users = importers(package)
     assert len(users) <= 1, f"{package} is imported in {', '.join(sorted(users))}"
 
 
+@pytest.mark.parametrize("package", OF_WEBRTC)
+def test_what_speaks_webrtc_is_imported_in_its_folder_alone(package: str) -> None:
+    strangers = {module for module in importers(package) if not within(module, WEBRTC_MAY)}
+    assert not strangers
+
+
 def test_the_base_installation_is_enough_to_import_realtime() -> None:
-    """Optional packages are imported inside functions, so that their absence is one sentence and no traceback."""
-    for path in (ROOT / "realtime").rglob("*.py"):
-        top = {name for node in ast.parse(path.read_text("utf-8")).body for name in names_imported_by(node)}
-        assert not {name for name in top if within(name, OPTIONAL)}, f"{module_of(path)} needs an extra to be imported"
+    """Optional packages are imported inside functions, so that their absence is one sentence and no traceback.
+
+    The folder webrtc needs its extra as a whole, so for the others it is such a package itself.
+    """
+    for path in FILES:
+        if within(module_of(path), ("realtime",)) and not within(module_of(path), ("realtime.webrtc",)):
+            top = {name for node in ast.parse(path.read_text("utf-8")).body for name in names_imported_by(node)}
+            needed = {name for name in top if within(name, (*OPTIONAL, "realtime.webrtc"))}
+            assert not needed, f"{module_of(path)} needs an extra to be imported"
+
+
+def test_webrtc_is_known_by_the_command_and_the_bench_alone() -> None:
+    strangers = {m for m in importers("realtime.webrtc") if not within(m, WEBRTC_MAY) and m != "realtime.__main__"}
+    assert not strangers
 
 
 def names_imported_by(node: ast.stmt) -> Iterator[str]:

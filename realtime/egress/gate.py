@@ -1,13 +1,15 @@
 """The only door out: every frame is marked here on its way to its sink, or it does not leave."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from types import TracebackType
 from typing import Final, Protocol, Self, runtime_checkable
 
-from realtime.egress.label import Label
+from realtime.egress.label import CORNERS, Label
 from realtime.face.geometry import Image
 from realtime.flow.pipeline import Sink
+from realtime.flow.worker import Worker
 from realtime.frame import Frame
 
 NOTICE: Final = "AI-generated: face swapped by liveswap"
@@ -28,30 +30,47 @@ class Mark(Protocol):
 
 
 class Gate:
-    """A sink around the real one: labels each frame, then hands it on.
+    """A sink around the real one: labels each frame, on a thread of its own, then hands it on.
 
     What a mark raises leaves write(), and the frame goes nowhere. More marks may be added after the label; none of
-    them, and no setting, takes the label away.
+    them, and no setting, takes the label away: the corner it is in can be chosen, and that is all.
     """
 
-    def __init__(self, sink: Sink, marks: Sequence[Mark] = ()) -> None:
+    def __init__(self, sink: Sink, marks: Sequence[Mark] = (), corner: str = CORNERS[0]) -> None:
+        """Raises SettingsError for a corner that is none of realtime.egress.label.CORNERS."""
         self._sink = sink
-        self._marks: tuple[Mark, ...] = (Label(), *marks)
+        self._label = Label(corner)
+        self._marks: tuple[Mark, ...] = (self._label, *marks)
+        self._worker = Worker("gate")
+        self._open = AsyncExitStack()
         if isinstance(sink, Describable):
             sink.describe({"comment": NOTICE})
 
+    @property
+    def corner(self) -> str:
+        """Where the label is; it may be changed between two frames. Raises SettingsError."""
+        return self._label.corner
+
+    @corner.setter
+    def corner(self, corner: str) -> None:
+        self._label.corner = corner
+
     async def write(self, frame: Frame) -> None:
         """Marks the frame and hands it on. Raises SinkError."""
-        await self._sink.write(replace(frame, image=self._marked(frame.image)))
+        image = await self._worker.run(self._marked, frame.image)
+        await self._sink.write(replace(frame, image=image))
 
     async def __aenter__(self) -> Self:
-        await self._sink.__aenter__()
+        async with AsyncExitStack() as opening:
+            await opening.enter_async_context(self._worker)
+            await opening.enter_async_context(self._sink)
+            self._open = opening.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> bool | None:
-        return await self._sink.__aexit__(kind, error, trace)
+        return await self._open.__aexit__(kind, error, trace)
 
     def _marked(self, image: Image) -> Image:
         for mark in self._marks:

@@ -7,10 +7,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime.errors import SinkError
+from realtime.errors import SettingsError, SinkError
 from realtime.face.geometry import Image
 
 TEXT: Final = "AI-generated"
+CORNERS: Final = ("bottom-left", "bottom-right", "top-left", "top-right")
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 _FINE: Final = 4  # drawn this many times larger, then averaged: smooth at small sizes
 _SHARE: Final = 1 / 22  # of the frame's shorter side: the plate's height
@@ -31,7 +32,7 @@ class Plate:
     keep: NDArray[np.uint16]  # (h, w, 3) how much of the frame shows through, x 256
 
     @classmethod
-    def made(cls, width: int, height: int) -> "Plate":
+    def made(cls, width: int, height: int, corner: str = CORNERS[0]) -> "Plate":
         """The plate for frames of width x height px. Raises SinkError when they are too small to carry it."""
         margin = min(width, height) // 60
         fine = _drawn(max(_SMALLEST, round(min(width, height) * _SHARE)) * _FINE)
@@ -43,18 +44,33 @@ class Plate:
         keep = (1 - _PLATE_OPACITY) * (1 - ink)
         colour = ink * np.array(_INK, np.float32) + (1 - ink) * _PLATE_OPACITY * np.array(_PLATE, np.float32)
         shown = np.repeat((keep * 256).astype(np.uint16), 3, axis=2)
-        return cls(margin, height - margin - high, (colour * 256).astype(np.uint16), shown)
+        x = margin if corner.endswith("left") else width - margin - wide
+        y = margin if corner.startswith("top") else height - margin - high
+        return cls(x, y, (colour * 256).astype(np.uint16), shown)
 
 
 class Label:
-    """Writes the notice onto pictures; keeps the plate of the size seen last."""
+    """Writes the notice onto pictures; keeps the plate of the size and the corner used last."""
 
-    def __init__(self) -> None:
-        self._size = (0, 0)
+    def __init__(self, corner: str = CORNERS[0]) -> None:
+        """Raises SettingsError for a corner that is none of CORNERS."""
+        self.corner = corner
+        self._made_for = (0, 0, "")
         self._plate = Plate(0, 0, *(np.zeros((0, 0, 3), np.uint16) for _ in range(2)))
 
+    @property
+    def corner(self) -> str:
+        """Where the notice is, one of CORNERS; any thread may change it, between two pictures. Raises SettingsError."""
+        return self._corner
+
+    @corner.setter
+    def corner(self, corner: str) -> None:
+        if corner not in CORNERS:
+            raise SettingsError(f"the label's corner {corner!r} is unknown, wanted {', '.join(CORNERS)}")
+        self._corner = corner
+
     def __call__(self, image: Image) -> Image:
-        """A copy of image (h, w, 3) with the notice in its lower left corner.
+        """A copy of image (h, w, 3) with the notice in its corner.
 
         Raises SinkError for a picture that is too small to carry it, or that is no BGR picture of 8 bits.
         """
@@ -67,8 +83,9 @@ class Label:
         return out
 
     def _plate_for(self, width: int, height: int) -> Plate:
-        if self._size != (width, height):
-            self._plate, self._size = Plate.made(width, height), (width, height)
+        wanted = width, height, self._corner
+        if self._made_for != wanted:
+            self._plate, self._made_for = Plate.made(*wanted), wanted
         return self._plate
 
 

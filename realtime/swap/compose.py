@@ -55,22 +55,23 @@ class Composer:
     """Composes frame after frame.
 
     It remembers the last swapped frame, to hold it where the settings say so, and how each face looked lately, so that
-    its colours, its grain and its outline stay steady.
+    its colours, its grain and its outline stay steady. fallback may be replaced at any time, by any thread.
     """
 
     def __init__(self, fallback: Fallback | None = None, settings: ComposeSettings | None = None) -> None:
-        self._fallback = fallback or Fallback()
+        self.fallback = fallback or Fallback()
         self._last: Image | None = None
         self._fit = Fit(settings or ComposeSettings())
 
     def __call__(self, swapped: Swapped) -> Frame:
         """The frame as it may be shown, with the number and the time of the frame that came in."""
-        frame, unsure, how = swapped.frame, swapped.unsure, self._fallback.unsure
+        frame, unsure, fallback = swapped.frame, swapped.unsure, self.fallback
+        how = fallback.unsure
         if unsure is not None and (unsure.anywhere or how == "hold"):
             return replace(frame, image=hidden(frame.image, how, self._last))
         if not swapped.faces and not swapped.others and unsure is None:
-            return replace(frame, image=hidden(frame.image, self._fallback.no_face, self._last))
-        image = veiled(frame.image, self._fallback.others, swapped.others)
+            return replace(frame, image=hidden(frame.image, fallback.no_face, self._last))
+        image = veiled(frame.image, fallback.others, swapped.others)
         image = veiled(image, how, unsure.places if unsure is not None else ())
         composed = self._fit(replace(swapped, frame=replace(frame, image=image)))  # over what is hidden, never under it
         if swapped.faces and unsure is None:

@@ -1,6 +1,7 @@
 """Nothing reaches a sink unmarked."""
 
 import inspect
+import threading
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
@@ -11,7 +12,7 @@ import pytest
 from realtime.egress import gate as gate_module
 from realtime.egress.gate import NOTICE, Gate
 from realtime.egress.label import Label
-from realtime.errors import SinkError
+from realtime.errors import SettingsError, SinkError
 from realtime.face.geometry import Image
 from realtime.frame import Frame
 from realtime.sinks.fan_out import FanOut
@@ -135,6 +136,36 @@ async def test_the_sink_is_closed_when_the_run_fails() -> None:
 
 
 def test_no_setting_takes_the_label_away() -> None:
-    assert list(inspect.signature(Gate).parameters) == ["sink", "marks"]
-    assert "Label()" in inspect.getsource(gate_module.Gate.__init__)
-    assert list(inspect.signature(Label).parameters) == []
+    assert list(inspect.signature(Gate).parameters) == ["sink", "marks", "corner"]
+    assert "Label(corner)" in inspect.getsource(gate_module.Gate.__init__)
+    assert list(inspect.signature(Label).parameters) == ["corner"]
+    for off in ("", "none", "off", "middle"):
+        with pytest.raises(SettingsError, match=r"corner .* is unknown, wanted bottom-left"):
+            Gate(Kept(), corner=off)
+
+
+async def test_the_label_changes_its_corner_between_two_frames() -> None:
+    sink = Kept()
+    async with Gate(sink, corner="top-right") as gate:
+        await gate.write(frame_of(scene(640, 360)))
+        gate.corner = "bottom-left"
+        await gate.write(frame_of(scene(640, 360)))
+        with pytest.raises(SettingsError, match="corner 'nowhere' is unknown"):
+            gate.corner = "nowhere"
+        assert gate.corner == "bottom-left"
+    first, second = (frame.image for frame in sink.frames)
+    assert np.array_equal(first[180:], scene(640, 360)[180:])
+    assert np.array_equal(second[:180], scene(640, 360)[:180])
+    assert words_in(second) > 0.9
+
+
+async def test_marking_leaves_the_event_loop_free() -> None:
+    threads: list[str] = []
+
+    def noted(image: Image) -> Image:
+        threads.append(threading.current_thread().name)
+        return image
+
+    async with Gate(Kept(), [noted]) as gate:
+        await gate.write(frame_of(scene()))
+    assert threads[0] != threading.current_thread().name

@@ -4,17 +4,17 @@ import cv2
 import numpy as np
 import pytest
 
-from realtime.egress.label import Label, Plate
-from realtime.errors import SinkError
+from realtime.egress.label import CORNERS, Label, Plate
+from realtime.errors import SettingsError, SinkError
 from realtime.face.geometry import Image
 from tests.realtime.swap.helpers import scene
 
 SIZES = [(1920, 1080), (1280, 720), (640, 360), (360, 640), (160, 120), (64, 48)]
 
 
-def words_in(image: Image) -> float:
-    """How well the plate's region agrees with the words alone, as a correlation."""
-    plate = Plate.made(image.shape[1], image.shape[0])
+def words_in(image: Image, corner: str = CORNERS[0]) -> float:
+    """How well the plate's region in a corner agrees with the words alone, as a correlation."""
+    plate = Plate.made(image.shape[1], image.shape[0], corner)
     seen = _cut(image, plate).astype(np.float32).mean(2)
     return float(np.corrcoef(seen.ravel(), plate.colour.mean(2).ravel())[0, 1])
 
@@ -57,6 +57,27 @@ def test_outside_the_plate_nothing_changes(width: int, height: int) -> None:
     rest[plate.y : plate.y + plate.colour.shape[0], plate.x : plate.x + plate.colour.shape[1]] = False
     assert np.array_equal(out[rest], image[rest])
     assert np.array_equal(image, before)
+
+
+@pytest.mark.parametrize("corner", CORNERS)
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_the_words_stand_in_the_corner_that_was_chosen(width: int, height: int, corner: str) -> None:
+    out = Label(corner)(scene(width, height))
+    assert words_in(out, corner) > 0.9
+    down, right = np.argwhere((out != scene(width, height)).any(2)).mean(0) / (height, width)
+    assert ("bottom" if down > 0.5 else "top", "right" if right > 0.5 else "left") == tuple(corner.split("-")) or (
+        width < 200
+    )
+
+
+def test_the_corner_may_change_and_must_be_one() -> None:
+    label = Label()
+    assert words_in(label(scene(640, 360)), "bottom-left") > 0.9
+    label.corner = "top-right"
+    assert words_in(label(scene(640, 360)), "top-right") > 0.9
+    with pytest.raises(SettingsError, match="the label's corner 'off' is unknown, wanted bottom-left"):
+        label.corner = "off"
+    assert words_in(label(scene(640, 360)), "top-right") > 0.9
 
 
 def test_one_label_follows_a_change_of_size() -> None:

@@ -1,0 +1,193 @@
+"""Takes in what a peer sends: drained all the time, only the newest picture kept, developed when it is wanted."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, Self
+
+import av
+import numpy as np
+from aiortc import RTCRtpReceiver
+from aiortc.jitterbuffer import JitterBuffer, JitterFrame
+from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
+from aiortc.rtp import RtpPacket
+from numpy.typing import NDArray
+
+from realtime.errors import EndOfStream
+from realtime.flow.letterbox import letterbox
+from realtime.flow.mailbox import Mailbox
+from realtime.frame import Frame
+from realtime.webrtc.media import LEAST_SIDE
+
+EARLY: Final = 0.3  # of the time between two frames, by which one may come too early and still count
+MOST_WAITING: Final = 10  # encoded frames before a decoder that is too slow
+ASK_S: Final = 0.5  # between two wishes for a picture that stands alone, seconds
+H264_START: Final = b"\x00\x00\x00\x01"
+VP8_START: Final = b"\x9d\x01\x2a"
+SOUND_PACKETS: Final = 4  # a missing packet of sound is waited for until so many came after it
+
+
+class Whole(JitterBuffer):
+    """Gives each encoded frame as soon as its last packet is there, and none that would have to wait for long.
+
+    aiortc's own buffer waits for the first packet of the next frame, and for four more packets of sound: 33 and 80 ms
+    late, and at one frame a second a whole second. Its decoders have queues without end, so where they are too slow,
+    as for 4K on a busy machine, pictures would be later and later: here they are left out from when too many wait
+    until the next one that stands alone, which the peer is asked for.
+    """
+
+    def __init__(
+        self,
+        capacity: int,
+        is_video: bool,
+        waiting: Callable[[], int] = lambda: 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """waiting says how many frames the decoder has not begun with."""
+        super().__init__(capacity, is_video=is_video)
+        self._marked = is_video  # the last packet of a picture says so; sound is one packet each
+        self._waiting = waiting
+        self._clock = clock
+        self._skipping = False
+        self._asked_at = -ASK_S
+
+    def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
+        """Whether to ask for a picture that stands alone, and a frame that this packet completes."""
+        wanted, frame = super().add(packet)
+        if frame is None:
+            return wanted, None
+        if self._skipping:
+            self._skipping = self._waiting() > 1 or (self._marked and not stands_alone(frame.data))
+        elif self._waiting() >= MOST_WAITING:
+            self._skipping = True
+        if not self._skipping:
+            return wanted, frame
+        if self._marked and self._waiting() <= 1 and self._clock() - self._asked_at >= ASK_S:
+            self._asked_at = self._clock()
+            return True, None
+        return wanted, None
+
+    def _remove_frame(self, sequence_number: int) -> JitterFrame | None:
+        packets: list[RtpPacket] = []
+        for count in range(self.capacity):
+            packet = self._packets[(self._origin + count) % self.capacity]  # type: ignore[operator]  # add() sets it
+            if packet is None:
+                return None
+            if packets and packet.timestamp != packets[0].timestamp:  # a last packet that forgot to say so
+                return self._taken(packets)
+            packets.append(packet)
+            if packet.marker or not self._marked:
+                return self._taken(packets)
+        return None
+
+    def _taken(self, packets: list[RtpPacket]) -> JitterFrame:
+        self.remove(len(packets))
+        data = b"".join(packet._data for packet in packets)  # type: ignore[attr-defined]  # the receiver sets it
+        return JitterFrame(data, packets[0].timestamp)
+
+
+def make_prompt(receiver: RTCRtpReceiver, kind: str) -> None:
+    """Gives a receiver that has not begun yet the buffer that does not wait. aiortc has no public way."""
+    name = "_RTCRtpReceiver__jitter_buffer"
+    assert hasattr(receiver, name)
+    waiting = getattr(receiver, "_RTCRtpReceiver__decoder_queue").qsize  # noqa: B009  (not mangled as ours)
+    video = kind == "video"
+    setattr(receiver, name, Whole(512 if video else SOUND_PACKETS, video, waiting))
+
+
+def stands_alone(data: bytes) -> bool:
+    """Whether an encoded picture, VP8 or H.264 with start codes, needs no other one to be decoded."""
+    if data.startswith(H264_START):
+        return any(part[:1] and part[0] & 0x1F in (5, 7) for part in data.split(H264_START))
+    return data[3:6] == VP8_START and not data[0] & 1
+
+
+@dataclass(frozen=True, slots=True)
+class Undeveloped(Frame):
+    """A frame whose picture is still as the decoder left it; its image is empty."""
+
+    picture: av.VideoFrame = field(kw_only=True)
+
+
+class Camera:
+    """The picture that a peer sends, as a live source between `async with` and its end."""
+
+    live = True
+
+    def __init__(
+        self,
+        track: MediaStreamTrack,
+        width: int,
+        height: int,
+        fps: float,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """Pictures leave develop() no larger than width x height px; no more than fps a second are read."""
+        self.scale = 1.0  # of the largest size; may change at any time
+        self.arrived_at: float | None = None  # when the last picture came, seconds
+        self.size = (0, 0)  # width and height in px of the last picture that develop() made
+        self._track = track
+        self._most = max(width, height), min(width, height)
+        self._interval = 1 / fps
+        self._clock = clock
+        self._box: Mailbox[tuple[av.VideoFrame, float]] = Mailbox(live=True)
+        self._index = -1
+        self._due = 0.0  # when the next picture may be read, seconds
+        self._draining: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._draining = asyncio.create_task(self._drain(), name="camera")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._draining is not None
+        self._draining.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._draining
+
+    async def read(self) -> Frame:
+        """The newest picture, undeveloped. Raises EndOfStream where the peer sends no more."""
+        await asyncio.sleep(max(0.0, self._due - EARLY * self._interval - self._clock()))
+        picture, arrived_at = await self._box.take()
+        self._due = max(self._due, self._clock() - self._interval) + self._interval
+        self._index += 1
+        return Undeveloped(_NOTHING, self._index, arrived_at, picture=picture)
+
+    def develop(self, frame: Frame) -> Frame:
+        """The frame with its picture in BGR, scaled down where it is too large; for a thread of its own."""
+        assert isinstance(frame, Undeveloped)
+        picture = frame.picture
+        width, height = fitting(picture.width, picture.height, self._most, self.scale)
+        image = np.asarray(picture.to_ndarray(format="bgr24", width=width, height=height), np.uint8)
+        if min(width, height) < LEAST_SIDE:
+            image = letterbox(image, max(width, LEAST_SIDE), max(height, LEAST_SIDE))
+        self.size = image.shape[1], image.shape[0]
+        return Frame(image, frame.index, frame.captured_at)
+
+    async def _drain(self) -> None:
+        """Reads the track all the time, because what waits there is never dropped."""
+        with suppress(MediaStreamError, EndOfStream):
+            while True:
+                picture = await self._track.recv()
+                self.arrived_at = self._clock()
+                if isinstance(picture, av.VideoFrame):
+                    await self._box.put((picture, self.arrived_at))
+        self._box.close()
+
+
+def fitting(width: int, height: int, most: tuple[int, int], scale: float = 1.0) -> tuple[int, int]:
+    """The size in px, even on both sides, of a picture of width x height px within most (longer, shorter side).
+
+    A picture that lies within is made no larger. scale makes most smaller.
+    """
+    longer, shorter = max(width, height), min(width, height)
+    factor = min(1.0, most[0] * scale / longer, most[1] * scale / shorter)
+    return max(2, round(width * factor / 2) * 2), max(2, round(height * factor / 2) * 2)
+
+
+_NOTHING: Final[NDArray[np.uint8]] = np.zeros((0, 0, 3), np.uint8)

@@ -1,0 +1,225 @@
+"""Who is in: the sessions by their secret key and public name, at most so many, each with its viewers."""
+
+import asyncio
+import logging
+import re
+import secrets
+import time
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from realtime.errors import UnknownIdentity
+from realtime.settings import Settings
+from realtime.webrtc.answers import RETRY_S, Refusal
+from realtime.webrtc.media import Wish
+from realtime.webrtc.serving import ServeSettings
+from realtime.webrtc.session import Session, Studio
+
+logger = logging.getLogger(__name__)
+
+ANSWER_S: Final = 20.0  # seconds to answer an offer; gathering candidates from a STUN server that is silent takes five
+REMEMBERED: Final = 200  # viewers of one session, those who left included
+NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")  # of a session, for those who watch
+_UFRAG: Final = re.compile(r"^a=ice-ufrag:(\S+)", re.MULTILINE)
+TOTALS: Final = ("frames_in", "frames_out", "dropped")
+
+Numbers = Mapping[str, float | int | str]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One connection, as HTTP knows it: an entity tag that stands for its ICE session, and whose that is."""
+
+    ufrags: frozenset[str]  # ICE user names in the offer
+    etag: str = field(default_factory=lambda: f'"{secrets.token_urlsafe(9)}"')
+
+    @classmethod
+    def of(cls, offer: str) -> "Link":
+        """What an offer opens."""
+        return cls(ufrags_in(offer))
+
+
+@dataclass(slots=True)
+class Guest:
+    """One session that is in."""
+
+    key: str  # secret: who knows it may change and end the session
+    name: str  # who knows this one may watch
+    number: int
+    session: Session
+    link: Link
+    since: float = field(default_factory=time.monotonic)
+    viewers: dict[str, Link] = field(default_factory=dict)
+    waiting: asyncio.Task[None] | None = None  # for the session's end
+
+
+class Lobby:
+    """All sessions of one server."""
+
+    def __init__(self, studio: Studio, settings: ServeSettings) -> None:
+        self._studio = studio
+        self._settings = settings
+        self._guests: dict[str, Guest] = {}
+        self._past = dict.fromkeys(TOTALS, 0.0)  # of the sessions that have ended
+        self._number = 0
+        self._closing = False
+        self.usual = usual_wish(studio)  # where a client leaves the choice to us
+
+    def __len__(self) -> int:
+        """How many sessions there are, those included that are being made."""
+        return len(self._guests)
+
+    @property
+    def numbers(self) -> list[Numbers]:
+        """The figures of each session."""
+        return [guest.session.numbers for guest in self._guests.values()]
+
+    @property
+    def totals(self) -> dict[str, float]:
+        """Frames in, out and dropped since the server began."""
+        return {key: self._past[key] + sum(_number(each, key) for each in self.numbers) for key in TOTALS}
+
+    async def enter(self, wish: Wish, offer: str, name: str = "") -> tuple[Guest, str]:
+        """A new session and the answer to its offer; name is what viewers know it by.
+
+        Raises Refusal (503 when full, 409 for a name that is taken), OfferRefused, UnknownIdentity, SettingsError.
+        """
+        self._check_room(name)
+        key = secrets.token_urlsafe(18)
+        self._number += 1
+        session = self._studio.session(str(self._number), wish)
+        guest = Guest(key, name or secrets.token_urlsafe(18), self._number, session, Link.of(offer))
+        self._guests[key] = guest
+        try:
+            answer = await _in_time(session.answer(offer))
+        except BaseException:
+            await self._leave(guest)
+            raise
+        guest.waiting = asyncio.create_task(self._until_closed(guest))
+        logger.info("session %d began as %s", guest.number, wish.identity)
+        return guest, answer
+
+    def guest(self, key: str) -> Guest:
+        """The session of that key. Raises Refusal with 404."""
+        if (guest := self._guests.get(key)) is None:
+            raise Refusal(404, "there is no such session, or it has ended")
+        return guest
+
+    def watched(self, name: str) -> Guest:
+        """The session of that name; its key will do. Raises Refusal with 404."""
+        return next((guest for guest in self._guests.values() if guest.name == name), None) or self.guest(name)
+
+    async def leave(self, key: str) -> None:
+        """Ends a session. Raises Refusal with 404."""
+        await self._leave(self.guest(key))
+
+    async def watch(self, name: str, offer: str) -> tuple[Guest, str, str]:
+        """A new viewer of a session: the session, the viewer's key, and the answer. Raises Refusal, OfferRefused."""
+        guest = self.watched(name)
+        viewer = secrets.token_urlsafe(18)
+        answer = await _in_time(guest.session.watch(viewer, offer))
+        guest.viewers[viewer] = Link.of(offer)
+        if len(guest.viewers) > REMEMBERED:
+            del guest.viewers[next(iter(guest.viewers))]  # long gone: far fewer may watch at once
+        return guest, viewer, answer
+
+    def viewer(self, name: str, viewer: str) -> tuple[Guest, Link]:
+        """A viewer and whom it watches. Raises Refusal with 404."""
+        guest = self.watched(name)
+        if (link := guest.viewers.get(viewer)) is None:
+            raise _no_viewer()
+        return guest, link
+
+    async def unwatch(self, name: str, viewer: str) -> None:
+        """Ends a viewer. Raises Refusal with 404."""
+        guest, _ = self.viewer(name, viewer)
+        await self._of_viewer(guest, viewer, guest.session.unwatch(viewer))
+        guest.viewers.pop(viewer, None)
+
+    async def viewer_candidates(self, name: str, viewer: str, fragment: str) -> None:
+        """Hands a viewer's ICE candidates on. Raises Refusal with 404, OfferRefused."""
+        guest, _ = self.viewer(name, viewer)
+        await self._of_viewer(guest, viewer, guest.session.watched_candidates(viewer, fragment))
+
+    async def close(self) -> None:
+        """Ends every session; nobody enters any more."""
+        self._closing = True
+        await asyncio.gather(*(self._leave(guest) for guest in tuple(self._guests.values())))
+
+    async def _of_viewer(self, guest: Guest, viewer: str, doing: Coroutine[Any, Any, None]) -> None:
+        """Raises Refusal with 404 where the viewer has left by itself."""
+        try:
+            await doing
+        except KeyError as error:
+            guest.viewers.pop(viewer, None)
+            raise _no_viewer() from error
+
+    def _check_room(self, name: str) -> None:
+        if self._closing:
+            raise Refusal(503, "this server is closing down", _retry())
+        if len(self._guests) >= self._settings.max_sessions:
+            most = self._settings.max_sessions
+            sentence = f"all {most} sessions of this server are taken, wanted one that is free: try again later"
+            raise Refusal(503, sentence, _retry())
+        if name and any(guest.name == name for guest in self._guests.values()):
+            raise Refusal(409, "a session of that name is under way, wanted another name")
+
+    async def _leave(self, guest: Guest) -> None:
+        if self._guests.pop(guest.key, None) is None:
+            return
+        if guest.waiting is not None and guest.waiting is not asyncio.current_task():
+            guest.waiting.cancel()
+        await guest.session.close()
+        numbers = guest.session.numbers
+        for key in TOTALS:
+            self._past[key] += _number(numbers, key)
+        seconds = time.monotonic() - guest.since
+        logger.info("session %d ended after %.0f s, %s frames out", guest.number, seconds, numbers.get("frames_out", 0))
+
+    async def _until_closed(self, guest: Guest) -> None:
+        await guest.session.closed.wait()
+        await self._leave(guest)
+
+
+def usual_wish(studio: Studio) -> Wish:
+    """As the studio's settings have it. Raises UnknownIdentity unless it names one of the shelf.
+
+    Only where nobody chose, and a folder of other models lacks the usual one, is it the first there is.
+    """
+    names = [card.name for card in studio.identities]
+    wished = studio.settings.identity
+    if wished not in names:
+        if wished != Settings().identity or not names:
+            raise UnknownIdentity(f"there is no identity {wished!r}, wanted one of {', '.join(names) or 'none at all'}")
+        wished = names[0]
+    return Wish(identity=wished, no_face=studio.settings.no_face)
+
+
+def ufrags_in(text: str) -> frozenset[str]:
+    """The ICE user names in an SDP or a fragment of one."""
+    return frozenset(_UFRAG.findall(text))
+
+
+async def _in_time(answering: Coroutine[Any, Any, str]) -> str:
+    """The answer to an offer. Raises Refusal with 503 when it takes too long, and what the session raises."""
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            return await answering
+    except TimeoutError as error:
+        raise Refusal(
+            503, f"no answer was found within {ANSWER_S:g} s, wanted ICE servers that speak", _retry()
+        ) from error
+
+
+def _no_viewer() -> Refusal:
+    return Refusal(404, "there is no such viewer, or it has left")
+
+
+def _retry() -> dict[str, str]:
+    return {"Retry-After": RETRY_S}
+
+
+def _number(numbers: Numbers, key: str) -> float:
+    value = numbers.get(key, 0)
+    return float(value) if isinstance(value, int | float) else 0.0

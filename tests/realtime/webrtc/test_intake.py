@@ -1,0 +1,179 @@
+"""What comes in is drained at once, never piles up, and is developed when it is wanted."""
+
+import asyncio
+import time
+from contextlib import suppress
+
+import av
+import numpy as np
+import pytest
+from aiortc.codecs.h264 import H264Encoder, h264_depayload
+from aiortc.codecs.vpx import Vp8Encoder, vp8_depayload
+from aiortc.mediastreams import VIDEO_TIME_BASE, MediaStreamError, MediaStreamTrack
+from aiortc.rtp import RtpPacket
+
+from realtime.errors import EndOfStream
+from realtime.frame import Frame
+from realtime.webrtc.intake import MOST_WAITING, SOUND_PACKETS, Camera, Whole, fitting, stands_alone
+from tests.realtime.webrtc.people import demo
+
+
+class Burst(MediaStreamTrack):
+    """Pictures without a pause between them, as they wait in a queue; then silence, or the end."""
+
+    kind = "video"
+
+    def __init__(self, count: int, pause: float = 0.0, ends: bool = False) -> None:
+        super().__init__()
+        self.given = 0
+        self._count = count
+        self._pause = pause
+        self._ends = ends
+
+    async def recv(self) -> av.VideoFrame:
+        if self.given == self._count:
+            if self._ends:
+                raise MediaStreamError
+            await asyncio.Event().wait()
+        await asyncio.sleep(self._pause)
+        self.given += 1
+        return demo(1)[0]
+
+
+def packet(sequence: int, timestamp: int, last: bool, data: bytes) -> RtpPacket:
+    made = RtpPacket(payload_type=97, marker=int(last), sequence_number=sequence % 65536, timestamp=timestamp)
+    made._data = data  # type: ignore[attr-defined]
+    return made
+
+
+def given(buffer: Whole, *packets: RtpPacket) -> list[bytes]:
+    frames = [buffer.add(one)[1] for one in packets]
+    return [frame.data for frame in frames if frame is not None]
+
+
+def test_a_picture_is_given_with_its_last_packet() -> None:
+    buffer = Whole(512, True)
+    assert given(buffer, packet(65535, 1, False, b"a")) == []
+    assert given(buffer, packet(0, 1, True, b"b")) == [b"ab"]
+    assert given(buffer, packet(1, 2, True, b"c")) == [b"c"]
+
+
+def test_a_missing_packet_is_waited_for() -> None:
+    buffer = Whole(512, True)
+    assert given(buffer, packet(10, 1, True, b"a")) == [b"a"]
+    assert given(buffer, packet(12, 2, True, b"c"), packet(13, 3, False, b"d")) == []
+    assert given(buffer, packet(11, 2, False, b"b")) == [b"bc"]
+    assert given(buffer, packet(14, 3, True, b"e")) == [b"de"]
+
+
+def test_a_picture_whose_last_packet_does_not_say_so_is_given_with_the_next_one() -> None:
+    buffer = Whole(512, True)
+    assert given(buffer, packet(1, 1, False, b"a"), packet(2, 2, False, b"b")) == [b"a"]
+
+
+def test_sound_is_given_at_once_and_a_lost_packet_holds_it_up_only_briefly() -> None:
+    buffer = Whole(SOUND_PACKETS, False)
+    assert given(buffer, *(packet(n, n * 960, False, b"%d" % n) for n in range(3))) == [b"0", b"1", b"2"]
+    after = given(buffer, *(packet(n, n * 960, False, b"%d" % n) for n in range(4, 20)))
+    assert after[0] == b"4"
+    assert after[-1] in (b"16", b"17", b"18", b"19")
+
+
+def test_where_the_decoder_is_too_slow_pictures_are_left_out_until_one_that_stands_alone() -> None:
+    now, waiting = [0.0], [0]
+    buffer = Whole(512, True, lambda: waiting[0], lambda: now[0])
+    whole, change = b"\x10\x00\x00\x9d\x01\x2a", b"\x11\x00\x00\x00\x00\x00"
+
+    def add(number: int, data: bytes) -> tuple[bool, bool]:
+        asked, frame = buffer.add(packet(number, number, True, data))
+        return asked, frame is not None
+
+    assert add(0, whole) == (False, True)
+    waiting[0] = MOST_WAITING
+    assert add(1, change) == (False, False)
+    assert add(2, whole) == (False, False)
+    waiting[0] = 0
+    assert add(3, change) == (True, False)
+    assert add(4, change) == (False, False)  # it was asked for a moment ago
+    now[0] = 1.0
+    assert add(5, change) == (True, False)
+    assert add(6, whole) == (False, True)
+    assert add(7, change) == (False, True)
+
+
+def test_pictures_that_stand_alone_are_told_from_others() -> None:
+    for codec in (Vp8Encoder(), H264Encoder()):
+        kinds = []
+        for number, picture in enumerate(demo(6)):
+            copy = av.VideoFrame.from_ndarray(picture.to_ndarray(), format="yuv420p")
+            copy.pts, copy.time_base = number * 3000, VIDEO_TIME_BASE
+            payloads, _ = codec.encode(copy, number == 3)
+            read = h264_depayload if isinstance(codec, H264Encoder) else vp8_depayload
+            kinds.append(stands_alone(b"".join(read(payload) for payload in payloads)))
+        assert kinds == [True, False, False, True, False, False]
+
+
+async def test_what_waits_is_drained_and_only_the_newest_is_read() -> None:
+    track = Burst(500)
+    async with Camera(track, 640, 360, 60) as camera:
+        async with asyncio.timeout(10):
+            while track.given < 500:
+                await asyncio.sleep(0.01)
+        first = await camera.read()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(camera.read(), 0.05)
+    assert time.perf_counter() - first.captured_at < 5
+    assert first.image.size == 0
+    developed = camera.develop(first)
+    assert developed.image.shape == (360, 640, 3)
+    assert (developed.index, developed.captured_at) == (first.index, first.captured_at)
+
+
+async def test_no_more_frames_are_read_than_were_asked_for() -> None:
+    seen: list[Frame] = []
+    async with Camera(Burst(60, pause=0.01, ends=True), 640, 360, 20) as camera:
+        began = time.perf_counter()
+        with suppress(EndOfStream):
+            while True:
+                seen.append(await camera.read())
+        passed = time.perf_counter() - began
+    assert len(seen) > 5
+    assert len(seen) <= passed * 20 + 2
+    assert [frame.index for frame in seen] == sorted({frame.index for frame in seen})
+
+
+async def test_the_end_of_the_track_is_the_end_of_the_source() -> None:
+    async with Camera(Burst(1, ends=True), 640, 360, 30) as camera:
+        await camera.read()
+        with pytest.raises(EndOfStream):
+            await camera.read()
+
+
+@pytest.mark.parametrize(
+    ("size", "scale", "wanted"),
+    [
+        ((1280, 720), 1.0, (1280, 720)),
+        ((640, 480), 1.0, (640, 480)),
+        ((3840, 2160), 1.0, (1280, 720)),
+        ((720, 1280), 1.0, (720, 1280)),
+        ((2160, 3840), 1.0, (720, 1280)),
+        ((641, 361), 1.0, (640, 360)),
+        ((1280, 720), 0.5, (640, 360)),
+        ((4000, 10), 1.0, (1280, 4)),
+        ((1, 1), 1.0, (2, 2)),
+    ],
+)
+def test_pictures_fit_and_keep_their_shape(size: tuple[int, int], scale: float, wanted: tuple[int, int]) -> None:
+    assert fitting(*size, (1280, 720), scale) == wanted
+
+
+async def test_a_tiny_picture_gets_room_for_the_label() -> None:
+    tiny = av.VideoFrame.from_ndarray(np.full((2, 2, 3), 200, np.uint8), format="bgr24").reformat(format="yuv420p")
+
+    class Tiny(Burst):
+        async def recv(self) -> av.VideoFrame:
+            await super().recv()
+            return tiny
+
+    async with Camera(Tiny(1), 640, 360, 30) as camera:
+        assert camera.develop(await camera.read()).image.shape == (64, 64, 3)
