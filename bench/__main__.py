@@ -14,6 +14,7 @@ from bench import latency as bench_latency
 from bench import stages as bench_stages
 from bench import switch as bench_switch
 from bench.detection import detection
+from bench.glass import glass
 from bench.landmarks import landmarks
 from bench.quality import quality
 from bench.report import runs_table, with_origin, write
@@ -54,6 +55,7 @@ def latency(
     source: Source = DEMO,
     identity: Identity = None,
     models: ModelFolder = None,
+    size: Annotated[str | None, typer.Option(metavar="live|small", help="Of the networks.")] = None,
     seconds: Seconds = None,
     runs: Annotated[int, typer.Option(min=1, max=100, help="How often; medians are shown.")] = 3,
     width: Size = None,
@@ -64,7 +66,7 @@ def latency(
 ) -> None:
     """A clip at camera speed into nothing: fps, drops, age at delivery, time of each stage."""
     speak(0)
-    flags = {"source": str(source), "identity": identity, "models": models, "duration": seconds}
+    flags = {"source": str(source), "identity": identity, "models": models, "size": size, "duration": seconds}
     settings = load(None, {**flags, "width": width, "height": height, "threads": threads, "provider": provider})
     numbers = bench_latency.measure(settings, runs)
     Console().print(runs_table(source.name, {f"median of {runs}": numbers["summary"]}))
@@ -146,6 +148,7 @@ app.command()(detection)
 app.command()(tracking)
 app.command()(landmarks)
 app.command()(quality)
+app.command()(glass)
 
 
 def keep(numbers: dict[str, Any], path: Path | None) -> None:
