@@ -130,7 +130,8 @@ class Features(nn.Module):
             self.layers(picture.contiguous(memory_format=torch.channels_last) * 2 - 1) for picture in (a, b)
         )
         counts = F.adaptive_avg_pool2d(weight, seen.shape[-2:])
-        return ((seen - wanted).abs() * counts).sum() / ((wanted.abs() * counts).sum() + 1e-6)
+        unlike: Tensor = ((seen - wanted).abs() * counts).sum() / ((wanted.abs() * counts).sum() + 1e-6)
+        return unlike
 
 
 def focus(points: Tensor, size: int) -> Tensor:
