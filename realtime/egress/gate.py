@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Final, Protocol, Self, runtime_checkable
 
-from realtime.egress.label import CORNERS, Label
+from realtime.egress.label import CORNERS, STYLES, Label
 from realtime.face.geometry import Image
 from realtime.flow.pipeline import Sink
 from realtime.flow.worker import Worker
@@ -33,13 +33,15 @@ class Gate:
     """A sink around the real one: labels each frame, on a thread of its own, then hands it on.
 
     What a mark raises leaves write(), and the frame goes nowhere. More marks may be added after the label; none of
-    them, and no setting, takes the label away: the corner it is in can be chosen, and that is all.
+    them, and no setting, takes the label away: its corner and its style can be chosen, and that is all.
     """
 
-    def __init__(self, sink: Sink, marks: Sequence[Mark] = (), corner: str = CORNERS[0]) -> None:
-        """Raises SettingsError for a corner that is none of realtime.egress.label.CORNERS."""
+    def __init__(
+        self, sink: Sink, marks: Sequence[Mark] = (), corner: str = CORNERS[0], style: str = STYLES[0]
+    ) -> None:
+        """corner and style are of realtime.egress.label's CORNERS and STYLES. Raises SettingsError for others."""
         self._sink = sink
-        self._label = Label(corner)
+        self._label = Label(corner, style)
         self._marks: tuple[Mark, ...] = (self._label, *marks)
         self._worker = Worker("gate")
         self._open = AsyncExitStack()
@@ -54,6 +56,15 @@ class Gate:
     @corner.setter
     def corner(self, corner: str) -> None:
         self._label.corner = corner
+
+    @property
+    def style(self) -> str:
+        """How the label looks; it may be changed between two frames. Raises SettingsError."""
+        return self._label.style
+
+    @style.setter
+    def style(self, style: str) -> None:
+        self._label.style = style
 
     async def write(self, frame: Frame) -> None:
         """Marks the frame and hands it on. Raises SinkError."""

@@ -12,6 +12,8 @@ from realtime.face.geometry import Image
 
 TEXT: Final = "AI-generated"
 CORNERS: Final = ("bottom-left", "bottom-right", "top-left", "top-right")
+STYLES: Final = ("text", "icon", "badge")  # the words; a spark before them; a spark and "AI" alone
+_BADGE: Final = "AI"
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 _FINE: Final = 4  # drawn this many times larger, then averaged: smooth at small sizes
 _SHARE: Final = 1 / 22  # of the frame's shorter side: the plate's height
@@ -32,13 +34,13 @@ class Plate:
     keep: NDArray[np.uint16]  # (h, w, 3) how much of the frame shows through, x 256
 
     @classmethod
-    def made(cls, width: int, height: int, corner: str = CORNERS[0]) -> "Plate":
+    def made(cls, width: int, height: int, corner: str = CORNERS[0], style: str = STYLES[0]) -> "Plate":
         """The plate for frames of width x height px. Raises SinkError when they are too small to carry it."""
         margin = min(width, height) // 60
-        fine = _drawn(max(_SMALLEST, round(min(width, height) * _SHARE)) * _FINE)
+        fine = _drawn(max(_SMALLEST, round(min(width, height) * _SHARE)) * _FINE, style)
         wide = min(fine.shape[1] // _FINE, width - 2 * margin)
         high = max(1, round(fine.shape[0] / fine.shape[1] * wide))
-        if wide < _LEAST_WIDTH or high + 2 * margin > height:
+        if width - 2 * margin < _LEAST_WIDTH or high + 2 * margin > height:
             raise SinkError(f"a frame of {width} x {height} px is too small to carry the label")
         ink = cv2.resize(fine, (wide, high), interpolation=cv2.INTER_AREA)[..., None].astype(np.float32) / 255
         keep = (1 - _PLATE_OPACITY) * (1 - ink)
@@ -50,12 +52,13 @@ class Plate:
 
 
 class Label:
-    """Writes the notice onto pictures; keeps the plate of the size and the corner used last."""
+    """Writes the notice onto pictures; keeps the plate of the size, corner and style used last."""
 
-    def __init__(self, corner: str = CORNERS[0]) -> None:
-        """Raises SettingsError for a corner that is none of CORNERS."""
+    def __init__(self, corner: str = CORNERS[0], style: str = STYLES[0]) -> None:
+        """Raises SettingsError for a corner that is none of CORNERS, or a style that is none of STYLES."""
         self.corner = corner
-        self._made_for = (0, 0, "")
+        self.style = style
+        self._made_for = (0, 0, "", "")
         self._plate = Plate(0, 0, *(np.zeros((0, 0, 3), np.uint16) for _ in range(2)))
 
     @property
@@ -68,6 +71,17 @@ class Label:
         if corner not in CORNERS:
             raise SettingsError(f"the label's corner {corner!r} is unknown, wanted {', '.join(CORNERS)}")
         self._corner = corner
+
+    @property
+    def style(self) -> str:
+        """How the notice looks, one of STYLES; changed as the corner is. Raises SettingsError."""
+        return self._style
+
+    @style.setter
+    def style(self, style: str) -> None:
+        if style not in STYLES:
+            raise SettingsError(f"the label's style {style!r} is unknown, wanted {', '.join(STYLES)}")
+        self._style = style
 
     def __call__(self, image: Image) -> Image:
         """A copy of image (h, w, 3) with the notice in its corner.
@@ -83,17 +97,28 @@ class Label:
         return out
 
     def _plate_for(self, width: int, height: int) -> Plate:
-        wanted = width, height, self._corner
+        wanted = width, height, self._corner, self._style
         if self._made_for != wanted:
             self._plate, self._made_for = Plate.made(*wanted), wanted
         return self._plate
 
 
-def _drawn(height: int) -> NDArray[np.uint8]:
-    """The words in white on a black plate of this height, (height, w)."""
+def _drawn(height: int, style: str) -> NDArray[np.uint8]:
+    """The notice in white on a black plate of this height, (height, w)."""
+    words, spark = (_BADGE if style == "badge" else TEXT), style != "text"
     thickness = max(1, round(height / 11))
     scale = cv2.getFontScaleFromHeight(_FONT, round(height * 0.5), thickness)
-    (wide, high), _ = cv2.getTextSize(TEXT, _FONT, scale, thickness)
-    canvas = np.zeros((height, wide + height // 2), np.uint8)
-    cv2.putText(canvas, TEXT, (height // 4, (height + high) // 2), _FONT, scale, 255, thickness, cv2.LINE_AA)
+    (wide, high), _ = cv2.getTextSize(words, _FONT, scale, thickness)
+    left = height if spark else height // 4
+    canvas = np.zeros((height, left + wide + height // 4), np.uint8)
+    if spark:
+        cv2.fillPoly(canvas, [_spark(height / 2, height / 2, height * 0.34)], 255, cv2.LINE_AA)
+    cv2.putText(canvas, words, (left, (height + high) // 2), _FONT, scale, 255, thickness, cv2.LINE_AA)
     return canvas
+
+
+def _spark(x: float, y: float, radius: float) -> NDArray[np.int32]:
+    """A star of four points, by which many programs say "made by AI": corners in px, (n, 2), an astroid's outline."""
+    turn = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+    outline = np.stack([np.cos(turn) ** 3, np.sin(turn) ** 3], 1) * radius + (x, y)
+    return np.asarray(np.round(outline), np.int32)

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Final, Protocol
 
 from aiortc import RTCDataChannel
@@ -16,7 +16,7 @@ from realtime.webrtc.media import Wish
 CHANNEL: Final = "control"
 MOST_BYTES: Final = 4096
 MOST_WAITING: Final = 64 * 1024  # bytes that a client may leave unread before it is told no more
-WISHES: Final = ("identity", "no_face", "label")
+WISHES: Final = tuple(wish.name for wish in fields(Wish))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +114,7 @@ class Control:
     def say_state(self) -> None:
         """Says what is chosen and what can be."""
         wish = self._steered.wish
-        chosen = {"identity": wish.identity, "no_face": wish.no_face, "label": wish.label}
-        self._say({"type": "state", **chosen, "identities": list(self._steered.names)})
+        self._say({"type": "state", **asdict(wish), "identities": list(self._steered.names)})
 
     def say_numbers(self) -> None:
         """Says how it goes."""

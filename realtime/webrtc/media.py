@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from realtime.egress.label import CORNERS
+from realtime.egress.label import CORNERS, STYLES
 from realtime.errors import SettingsError
 from realtime.swap.fallback import Fallback
 
@@ -87,11 +87,14 @@ class Wish:
     identity: str = "aster"  # a name on the shelf
     no_face: str = "pass"  # what is shown without a face: pass, hold, blank or blur
     label: str = "bottom-left"  # the corner that the label is in
+    style: str = "text"  # of the label: text, icon or badge
 
     def __post_init__(self) -> None:
         Fallback(no_face=self.no_face)
         if self.label not in CORNERS:
             raise SettingsError(f"label is {self.label!r}, wanted {', '.join(CORNERS)}")
+        if self.style not in STYLES:
+            raise SettingsError(f"style is {self.style!r}, wanted {', '.join(STYLES)}")
 
 
 def _within(name: str, value: float, least: float, most: float, unit: str) -> None:

@@ -194,7 +194,7 @@ class Session:
         self._forget = forget
         self._limits = Limits.of(media)
         self._screens = Screens(media.fps)
-        self._gate = Gate(self._screens, corner=wish.label)
+        self._gate = Gate(self._screens, corner=wish.label, style=wish.style)
         self._ages = Ages()
         self._sound = Sound(self._picture_delay)
         self._effort = Effort()
@@ -275,7 +275,7 @@ class Session:
         if self._wishes is None:
             raise OfferRefused(CONFLICT, "the session does not run")
         await self._wishes.run(self._engine.become, wish)
-        self._gate.corner = wish.label
+        self._gate.corner, self._gate.style = wish.label, wish.style
         self.wish = wish
 
     @property

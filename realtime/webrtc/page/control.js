@@ -5,7 +5,7 @@ import { Problem } from "./problems.js";
 const PING_MS = 1000;
 
 /**
- * @typedef {{type: "state", identity: string, no_face: string, label: string, identities: string[]}} State
+ * @typedef {{type: "state", identity: string, no_face: string, label: string, style: string, identities: string[]}} State
  * @typedef {{type: "stats", fps: number, age_ms: number, faces: number, viewers: number, width: number, height: number}} Stats
  */
 

@@ -4,7 +4,7 @@ import { connected, gatheredOffer, lost, showAtOnce } from "./link.js";
 import { Control } from "./control.js";
 
 /**
- * @typedef {{identity: string, no_face: string, label: string}} Wish
+ * @typedef {{identity: string, no_face: string, label: string, style: string}} Wish
  * @typedef {{server: import("./server.js").Server, iceServers: RTCIceServer[], wish: Wish, fps: number,
  *   camera: MediaStreamTrack, sound: MediaStreamTrack | null}} Asked
  */

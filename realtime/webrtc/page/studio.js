@@ -73,6 +73,7 @@ export class Studio {
     this.find("stop").addEventListener("click", () => this.stop());
     this.find("camera").addEventListener("change", () => this.#changeCamera());
     this.find("label").addEventListener("change", () => this.#choose({ label: this.find("label").value }));
+    this.find("style").addEventListener("change", () => this.#choose({ style: this.find("style").value }));
     this.find("no-face").addEventListener("change", () => this.#choose({ no_face: this.find("no-face").value }));
     navigator.mediaDevices?.addEventListener("devicechange", () => this.#listCameras());
     addEventListener("pagehide", () => this.#rest());
@@ -88,7 +89,8 @@ export class Studio {
 
   /** @returns {import("./live.js").Wish} */
   #wish() {
-    return { identity: this.people.name, no_face: this.find("no-face").value, label: this.find("label").value };
+    const [noFace, label, style] = ["no-face", "label", "style"].map((name) => this.find(name).value);
+    return { identity: this.people.name, no_face: noFace, label, style };
   }
 
   /** @param {Live} live */
@@ -110,10 +112,11 @@ export class Studio {
   }
 
   /** The server's word on what is shown. @param {import("./control.js").State} state */
-  #settle({ identity, no_face: noFace, label }) {
+  #settle({ identity, no_face: noFace, label, style }) {
     this.people.select(identity);
     this.find("no-face").value = noFace;
     this.find("label").value = label;
+    this.find("style").value = style;
     this.#named();
     this.#tellFaces();
   }

@@ -136,12 +136,14 @@ async def test_the_sink_is_closed_when_the_run_fails() -> None:
 
 
 def test_no_setting_takes_the_label_away() -> None:
-    assert list(inspect.signature(Gate).parameters) == ["sink", "marks", "corner"]
-    assert "Label(corner)" in inspect.getsource(gate_module.Gate.__init__)
-    assert list(inspect.signature(Label).parameters) == ["corner"]
+    assert list(inspect.signature(Gate).parameters) == ["sink", "marks", "corner", "style"]
+    assert "Label(corner, style)" in inspect.getsource(gate_module.Gate.__init__)
+    assert list(inspect.signature(Label).parameters) == ["corner", "style"]
     for off in ("", "none", "off", "middle"):
         with pytest.raises(SettingsError, match=r"corner .* is unknown, wanted bottom-left"):
             Gate(Kept(), corner=off)
+        with pytest.raises(SettingsError, match=r"style .* is unknown, wanted text"):
+            Gate(Kept(), style=off)
 
 
 async def test_the_label_changes_its_corner_between_two_frames() -> None:

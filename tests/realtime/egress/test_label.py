@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from realtime.egress.label import CORNERS, Label, Plate
+from realtime.egress.label import CORNERS, STYLES, Label, Plate
 from realtime.errors import SettingsError, SinkError
 from realtime.face.geometry import Image
 from tests.realtime.swap.helpers import scene
@@ -12,9 +12,9 @@ from tests.realtime.swap.helpers import scene
 SIZES = [(1920, 1080), (1280, 720), (640, 360), (360, 640), (160, 120), (64, 48)]
 
 
-def words_in(image: Image, corner: str = CORNERS[0]) -> float:
-    """How well the plate's region in a corner agrees with the words alone, as a correlation."""
-    plate = Plate.made(image.shape[1], image.shape[0], corner)
+def words_in(image: Image, corner: str = CORNERS[0], style: str = STYLES[0]) -> float:
+    """How well the plate's region in a corner agrees with the notice alone, as a correlation."""
+    plate = Plate.made(image.shape[1], image.shape[0], corner, style)
     seen = _cut(image, plate).astype(np.float32).mean(2)
     return float(np.corrcoef(seen.ravel(), plate.colour.mean(2).ravel())[0, 1])
 
@@ -78,6 +78,31 @@ def test_the_corner_may_change_and_must_be_one() -> None:
     with pytest.raises(SettingsError, match="the label's corner 'off' is unknown, wanted bottom-left"):
         label.corner = "off"
     assert words_in(label(scene(640, 360)), "top-right") > 0.9
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_every_style_is_seen_and_touches_only_its_plate(width: int, height: int, style: str) -> None:
+    image = scene(width, height)
+    out = Label(CORNERS[0], style)(image)
+    assert words_in(out, CORNERS[0], style) > 0.9
+    plate = Plate.made(width, height, CORNERS[0], style)
+    out[plate.y : plate.y + plate.colour.shape[0], plate.x : plate.x + plate.colour.shape[1]] = 0
+    image[plate.y : plate.y + plate.colour.shape[0], plate.x : plate.x + plate.colour.shape[1]] = 0
+    assert np.array_equal(out, image)
+
+
+def test_styles_differ_and_there_is_none_without_a_notice() -> None:
+    label = Label()
+    pictures = []
+    for style in STYLES:
+        label.style = style
+        pictures.append(label(scene(1280, 720)))
+    assert all(np.any(pictures[k] != pictures[k - 1]) for k in range(3))
+    for nothing in ("", "none", "off"):
+        with pytest.raises(SettingsError, match="wanted text, icon, badge"):
+            label.style = nothing
+    assert words_in(label(scene(640, 360)), CORNERS[0], "badge") > 0.9
 
 
 def test_one_label_follows_a_change_of_size() -> None:

@@ -41,7 +41,7 @@ def test_wishes_and_pings_are_understood() -> None:
         ("{}", "type None, wanted set or ping"),
         ('{"type": "dance"}', "type 'dance', wanted set or ping"),
         ('{"type": ["set"]}', "wanted set or ping"),
-        ('{"type": "set"}', "set names nothing, wanted identity, no_face, label"),
+        ('{"type": "set"}', "set names nothing, wanted identity, no_face, label, style"),
         ('{"type": "set", "identity": 3}', "identity is 3, wanted a text"),
         ('{"type": "set", "label": null}', "label is None, wanted a text"),
         ('{"type": "set", "gate": "open"}', "set names 'gate'"),
@@ -76,7 +76,8 @@ async def test_the_state_is_said_on_opening_and_after_each_change(studio: Studio
             "identity": "cedar",
             "no_face": "hold",
             "label": "bottom-left",
-            "identities": ["aster", "cedar"],
+            "style": "text",
+            "identities": list(studio.shelf.names),
         }
         one.say({"type": "set", "no_face": "blur", "identity": "aster"})
         state = await one.told_of("state")
@@ -95,8 +96,9 @@ async def test_what_cannot_be_done_is_said_and_changes_nothing(studio: Studio) -
     async with client(session, Clip(demo(10, 320, 180), 10)) as one:
         await one.told_of("state")
         for message, sentence in (
-            ({"type": "set", "identity": "/etc/passwd"}, "there is no identity '/etc/passwd', wanted aster, cedar"),
+            ({"type": "set", "identity": "/etc/passwd"}, "there is no identity '/etc/passwd', wanted aster"),
             ({"type": "set", "identity": "cedar", "label": "off"}, "label is 'off'"),
+            ({"type": "set", "style": "none"}, "style is 'none'"),
             ({"type": "set", "identity": "cedar", "no_face": "show"}, "no_face"),
             ({"type": "open"}, "wanted set or ping"),
             (b"\x00\xff", "no UTF-8"),
