@@ -90,7 +90,9 @@ def swap(
     steps: Steps = None,
     resume: Resume = False,
     batch: Batch = 32,
-    size: Annotated[int, typer.Option(help="Pixels of the crop that goes in and of the face that is drawn.")] = 192,
+    size: Annotated[
+        int | None, typer.Option(help="Pixels of the crop that goes in and of the face that is drawn; 192.")
+    ] = None,
     up: Annotated[str, typer.Option(help="How decoders enlarge: nearest, shuffle or transposed.")] = "shuffle",
     seed: Seed = 0,
     threads: Threads = 1,
@@ -100,6 +102,10 @@ def swap(
     features: Annotated[
         Path | None, typer.Option(help="A landmark net, .pt or .onnx, whose first layers judge sharpness as well.")
     ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="An identity whose decoder alone learns, more than once for more; all else stays as it is."),
+    ] = None,
 ) -> None:
     """Train the shared encoder and a decoder for each identity; writes swap.pt and preview.jpg into --out."""
     if not (landmarks or start or resume):
@@ -107,8 +113,10 @@ def swap(
     where, plan = prepare(threads, device), Plan(minutes, steps)
     settings = SwapSettings(batch=batch, seed=seed, workers=workers)
     settings = replace(settings, rate=rate) if rate is not None else settings
-    encoder, decoder = EncoderShape(size=size), DecoderShape(size=size, up=up)
-    train_swap(data, landmarks, out, plan, resume, settings, encoder, decoder, where, start, features)
+    if size and only:
+        raise LiveswapError("--only keeps the size that there is, wanted no --size")
+    encoder, decoder = EncoderShape(size=size or 192), DecoderShape(size=size or 192, up=up)
+    train_swap(data, landmarks, out, plan, resume, settings, encoder, decoder, where, start, features, only or ())
 
 
 @app.command()

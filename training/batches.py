@@ -1,5 +1,6 @@
 """Cuts batches of pairs: what the encoder sees, and what each identity looks like under the same expression."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,11 +37,19 @@ class Pairs:
     """Cuts batches for the swap net; batch number k is always the same."""
 
     def __init__(
-        self, data: Dataset, encoder: EncoderShape, decoder: DecoderShape, batch: int, seed: int, strength: float = 0.8
+        self,
+        data: Dataset,
+        encoder: EncoderShape,
+        decoder: DecoderShape,
+        batch: int,
+        seed: int,
+        strength: float = 0.8,
+        names: Sequence[str] = (),
     ) -> None:
+        """names: which identities, and in which order; all of the data's when there are none."""
         self._data, self._sizes = data, (encoder.size, decoder.size)
         self._coverage = encoder.coverage / data.description.coverage  # of the stored crop
-        self._names = data.description.identities
+        self._names = tuple(names) or data.description.identities
         self._each, self._seed = batch // len(self._names), seed
         self._bad, self._good = Webcam(seed, strength), Webcam(seed, 0.4 * strength)
 

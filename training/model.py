@@ -60,7 +60,7 @@ class EncoderShape(_Shape):
     coverage: float = 1.0  # of the crop
     squeeze: int = 64  # channels that enter the dense layer
     eyes: int = 64  # numbers for each eye that enter it besides
-    mouth: int = 96  # and for the mouth
+    mouth: int = 96  # and for the mouth; 0: no window on it
     code: int = 256  # numbers that describe the face
     activation: str = "relu"
 
@@ -192,14 +192,20 @@ class Encoder(nn.Module):
         )
         self.eyes = FixedEyes(shape.size, template_points(shape.coverage)[68:].tolist(), shape.eyes, shape.activation)
         middle = template_points(shape.coverage)[48:68].mean(0) + torch.tensor([0.0, OPEN])
-        self.mouth = FixedMouth(shape.size, middle.tolist(), shape.mouth, shape.activation)
+        windows: list[nn.Module] = [self.eyes]
+        self.mouth: FixedMouth | None = None
+        if shape.mouth:
+            self.mouth = FixedMouth(shape.size, middle.tolist(), shape.mouth, shape.activation)
+            windows.append(self.mouth)
         self.code = nn.Linear(shape.squeeze * base * base + 2 * shape.eyes + shape.mouth, shape.code)
-        start(self.dense, self.eyes, self.mouth, self.code)
+        start(self.dense, *windows, self.code)
 
     def forward(self, picture: Tensor) -> Tensor:
         """(n, 3, s, s) to the code (n, z)."""
         centred = picture * 2 - 1
-        seen = [self.dense(self.trunk(centred)), self.eyes(centred), self.mouth(centred)]
+        seen = [self.dense(self.trunk(centred)), self.eyes(centred)]
+        if self.mouth is not None:
+            seen.append(self.mouth(centred))
         code: Tensor = self.code(torch.cat(seen, 1))
         return code
 

@@ -148,10 +148,12 @@ def _encoder_of_size(encoder: Encoder, origin: Origin) -> State:
     """The encoder's weights for its own crop size. A window that origin lacks is not listened to at first."""
     state, shape = dict(origin.encoder), encoder.shape
     before = Encoder(replace(origin.encoder_shape, mouth=shape.mouth))
-    for window, its in ((encoder.eyes.eye, before.eyes.eye), (encoder.mouth.lips, before.mouth.lips)):
-        prefix = "eyes.eye.9.weight" if window is encoder.eyes.eye else "mouth.lips.9.weight"
-        if prefix in state:
-            state[prefix] = resampled_columns(state[prefix], its.map, window.map)
+    windows = {"eyes.eye.9.weight": (before.eyes.eye, encoder.eyes.eye)}
+    if before.mouth and encoder.mouth:
+        windows["mouth.lips.9.weight"] = before.mouth.lips, encoder.mouth.lips
+    for name, (its, own) in windows.items():
+        if name in state:
+            state[name] = resampled_columns(state[name], its.map, own.map)
     base, old = shape.size // 16, origin.encoder_shape.size // 16
     flat = shape.squeeze * old * old
     code = state["code.weight"]
@@ -172,7 +174,7 @@ def _decoder_of_size(weights: State, before: DecoderShape, after: DecoderShape) 
 
 def resampled_columns(weight: Tensor, before: tuple[int, int, int], after: tuple[int, int, int]) -> Tensor:
     """A dense layer's weight (n, c*h*w) for another height and width of the map that it reads, the sum kept."""
-    return _resized(weight, before, after) * (before[1] * before[2]) / (after[1] * after[2])
+    return _resized(weight, before, after) * ((before[1] * before[2]) / (after[1] * after[2]))
 
 
 def _resized(rows: Tensor, before: tuple[int, int, int], after: tuple[int, int, int]) -> Tensor:

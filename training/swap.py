@@ -1,6 +1,7 @@
 """Trains the swap net on pairs: a shared encoder, and for each identity a decoder that draws its face and mask."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -79,7 +80,7 @@ def losses_of(
         drawn = torch.cat([net.decoders[name](part) for name, part in codes])
     points = torch.from_numpy(batch.points).to(device)
     result = drawing_losses(drawn.float(), batch, points, weights, features)
-    if batch.blend is not None:
+    if batch.blend is not None and code.requires_grad:
         told = [net.auxiliary(part.float(), name) for name, part in codes]
         read, blend = (torch.cat(column) for column in zip(*told, strict=True))
         truth = torch.from_numpy(batch.blend).to(device)
@@ -122,24 +123,31 @@ def train_swap(
     device: str = "cpu",
     start: Path | None = None,
     features: Path | None = None,
+    only: Sequence[str] = (),
 ) -> State:
     """Trains on the pairs in folder and writes out/swap.pt and out/preview.jpg; how far it came.
 
     All weights start from `start` (see Origin.read) where it is given. Otherwise the encoder's trunk starts from the
     landmark net of the checkpoint `landmarks`, batch normalisation folded into the convolutions. The trunk stays
     trainable at a lower rate; a resumed training has all that already. features: a landmark net, .pt or .onnx, for
-    the loss of losses.Features.
+    the loss of losses.Features. only: these identities' decoders alone learn; the encoder and the others stay as they
+    are, in the shapes of `start` or of what is resumed.
     Raises LiveswapError for what cannot be used.
     """
     settings, where = settings or SwapSettings(), torch.device(device)
     encoder, decoder = encoder or EncoderShape(), decoder or DecoderShape()
+    if only:
+        encoder, decoder = shapes_of(out / FILE if resume else start)
     torch.manual_seed(settings.seed)
     data, held_out = Dataset.open(folder, "train", settings.batch), Dataset.open(folder, "test")
     names = data.description.identities
-    if settings.batch < len(names):
-        raise SettingsError(f"a batch of {settings.batch} is too small for {len(names)} identities")
+    learning = chosen(only, names)
+    if settings.batch < len(learning):
+        raise SettingsError(f"a batch of {settings.batch} is too small for {len(learning)} identities")
     net = SwapNet(encoder, decoder, names)
     origin = {} if resume else started(net, landmarks, start)
+    if only:
+        hold_still(net, learning)
     net = net.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average, optimiser, state = Average(net, settings.average), optimiser_of(net, settings), State()
     if resume:
@@ -148,7 +156,7 @@ def train_swap(
         origin = checkpoint.load(out / FILE, checkpoint.SWAP)["record"]["landmarks"]
     test = Subject(held_out, encoder, decoder, settings.test_items)
     eyes = Features(_landmark_trunk(features)).to(where) if features else None
-    logger.info("swap: %d pairs of %d people with %s, from step %d", len(data), data.people(), names, state.step)
+    logger.info("swap: %d pairs of %d people with %s, from step %d", len(data), data.people(), learning, state.step)
 
     def keep(state: State) -> None:
         record = {
@@ -156,15 +164,15 @@ def train_swap(
             "data": folder.name, "pairs": len(data), "people": data.people(), "steps": state.step,
             "seconds": round(state.seconds, 1), "seed": settings.seed, "batch": settings.batch,
             "blend": list(data.description.blend), "losses": asdict(settings.weights), "landmarks": origin,
-            "features": features is not None,
+            "features": features is not None, "only": list(only),
             "test": state.numbers,
         }  # fmt: skip
         checkpoint.save(out / FILE, checkpoint.SWAP, checkpoint.contents(record, net, average.net, optimiser))
         cv2.imwrite(str(out / PREVIEW), grid(average.net, test, where))
 
     course = Course(
-        batches=Pairs(data, encoder, decoder, settings.batch, settings.seed),
-        losses=lambda batch: losses_of(net, batch, names, settings.weights, where, eyes),
+        batches=Pairs(data, encoder, decoder, settings.batch, settings.seed, names=learning),
+        losses=lambda batch: losses_of(net, batch, learning, settings.weights, where, eyes),
         factor=lambda progress, step: warm_cosine(progress, step, 80, settings.hold, settings.floor),
         test=lambda: quick(average.net, test, where),
         keep=keep,
@@ -179,6 +187,29 @@ def train_swap(
 def _landmark_trunk(path: Path) -> Trunk:
     """The convolutions of a landmark net, from a checkpoint or a model file. Raises LiveswapError."""
     return (landmark_net(path) if path.suffix == ".onnx" else checkpoint.load_landmarks(path))[0].trunk
+
+
+def shapes_of(path: Path | None) -> tuple[EncoderShape, DecoderShape]:
+    """What shapes the networks have that a training starts from. Raises LiveswapError where there are none."""
+    if path is None:
+        raise SettingsError("decoders alone can learn where an encoder has learned already: wanted a start")
+    origin = Origin.read(path)
+    return origin.encoder_shape, origin.decoder_shape
+
+
+def chosen(only: Sequence[str], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Whose decoders learn; everybody's when only is empty. Raises SettingsError for a name that is not there."""
+    for name in only:
+        if name not in names:
+            raise SettingsError(f"there are no pairs of {name!r}, wanted some of {', '.join(names)}")
+    return tuple(name for name in names if name in only) or names
+
+
+def hold_still(net: SwapNet, learning: Sequence[str]) -> None:
+    """Lets nothing learn but the decoders of these identities."""
+    net.requires_grad_(False)
+    for name in learning:
+        net.decoders[name].requires_grad_(True)
 
 
 def started(net: SwapNet, landmarks: Path | None, start: Path | None) -> dict[str, Any]:
@@ -204,12 +235,13 @@ def warm_start(net: SwapNet, path: Path) -> dict[str, Any]:
 
 
 def optimiser_of(net: SwapNet, settings: SwapSettings) -> torch.optim.Optimizer:
-    """Adam in two groups: the trunk, which has learned something already, and the rest."""
+    """Adam in two groups: the trunk, which has learned something already, and the rest; without what does not learn."""
     trunk = list(net.encoder.trunk.parameters())
     known = {id(parameter) for parameter in trunk}
     rest = [parameter for parameter in net.parameters() if id(parameter) not in known]
     groups = [
-        {"params": trunk, "initial_lr": settings.rate * settings.trunk_rate},
-        {"params": rest, "initial_lr": settings.rate},
+        {"params": [one for one in params if one.requires_grad], "initial_lr": rate}
+        for params, rate in ((trunk, settings.rate * settings.trunk_rate), (rest, settings.rate))
     ]
+    groups = [group for group in groups if group["params"]]
     return torch.optim.Adam(groups, settings.rate, betas=(0.7, 0.99), fused=True)

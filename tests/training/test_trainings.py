@@ -218,3 +218,27 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) 
     with pytest.raises(LiveswapError, match="cannot be written"):
         checkpoint.save(path, "kind", {"record": {"steps": 2}})
     assert checkpoint.load(path, "kind")["record"] == {"steps": 1}
+
+
+def test_one_decoder_can_learn_alone(data: Path, swap_run: Path, tmp_path: Path) -> None:
+    """The encoder and everybody else stay as they were, to the bit; also when the training goes on later."""
+    start = swap_run / "swap.pt"
+    settings = replace(SWAP_SETTINGS, rate=3e-3)
+    train_swap(data, None, tmp_path, Plan(steps=20), False, settings, start=start, only=["cedar"])
+    train_swap(data, None, tmp_path, Plan(steps=30), True, settings, only=["cedar"])
+    before, after = (checkpoint.load(path, checkpoint.SWAP) for path in (start, tmp_path / "swap.pt"))
+    assert after["record"]["steps"] == 30
+    for name, value in after["average"].items():
+        same = torch.equal(value, before["average"][name])
+        assert same != name.startswith("decoders.cedar."), name
+
+
+@pytest.mark.parametrize(
+    ("only", "start", "sentence"), [("zoe", True, "no pairs of 'zoe'"), ("cedar", False, "wanted a start")]
+)
+def test_who_cannot_learn_alone_is_said(
+    data: Path, swap_run: Path, tmp_path: Path, only: str, start: bool, sentence: str
+) -> None:
+    origin = swap_run / "swap.pt" if start else None
+    with pytest.raises(LiveswapError, match=sentence):
+        train_swap(data, None, tmp_path, Plan(steps=1), False, SWAP_SETTINGS, start=origin, only=[only])
