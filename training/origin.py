@@ -32,6 +32,7 @@ class Origin:
     encoder_shape: EncoderShape
     decoders: Mapping[str, State]
     decoder_shape: DecoderShape
+    auxiliary: State  # empty where it is not kept: model files have none
     record: Mapping[str, Any]
 
     @classmethod
@@ -42,7 +43,8 @@ class Origin:
         net, record = checkpoint.load_swap_net(path)
         decoders = {name: dict(module.state_dict()) for name, module in net.decoders.items()}
         encoder, decoder = EncoderShape.read(record["encoder"]), DecoderShape.read(record["decoder"])
-        return cls(dict(net.encoder.state_dict()), encoder, decoders, decoder, record)
+        auxiliary = dict(net.auxiliary.state_dict())
+        return cls(dict(net.encoder.state_dict()), encoder, decoders, decoder, auxiliary, record)
 
     def summary(self) -> dict[str, Any]:
         """What a training that starts from here remembers of it."""
@@ -63,7 +65,7 @@ def _of_folder(folder: Path) -> Origin:
         decoder = DecoderShape.read(contract.training["decoder"])
     except (KeyError, TypeError) as error:
         raise LiveswapError(f"{folder}/encoder.onnx does not say what shape its networks have: {error!r}") from error
-    return Origin(_below("encoder.", weights), encoder, decoders, decoder, contract.training)
+    return Origin(_below("encoder.", weights), encoder, decoders, decoder, {}, contract.training)
 
 
 def read_weights(path: Path) -> tuple[State, Contract]:
@@ -104,13 +106,14 @@ def _below(prefix: str, weights: State) -> State:
 
 
 def fill(net: SwapNet, origin: Origin) -> None:
-    """Starts net's encoder and decoders from origin, resampled where the crops have another size.
+    """Starts net from origin, its encoder and decoders resampled where the crops have another size.
 
     An identity that origin lacks starts from its first one. Raises LiveswapError where widths differ.
     """
     _check("code", origin.encoder_shape.code, net.encoder.shape.code)
     _check("squeeze", origin.encoder_shape.squeeze, net.encoder.shape.squeeze)
     _load(net.encoder, _encoder_of_size(net.encoder, origin))
+    _load(net.auxiliary, origin.auxiliary)
     for name, decoder in net.decoders.items():
         start = name if name in origin.decoders else next(iter(origin.decoders))
         if start != name:
