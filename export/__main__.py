@@ -3,17 +3,19 @@
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import numpy as np
+import torch
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 from export.crops import has_split, read_crops
 from export.parity import Agreement, Running, milliseconds, picture_agreement, reading_agreement, torch_parity
@@ -27,8 +29,10 @@ from export.to_onnx import (
     export_landmarks,
 )
 from realtime.errors import LiveswapError, SettingsError
-from realtime.swap.contract import Contract
+from realtime.swap.contract import Contract, expect
 from training.checkpoint import load_landmarks, load_swap
+from training.model import Encoder
+from training.origin import read_weights
 
 CALIBRATION: Final = 200  # crops that the calibration sees
 CHECKED: Final = 100  # other crops, on which the forms are compared
@@ -74,6 +78,10 @@ def export(
     ] = None,
     licence: Annotated[str, typer.Option(help="Licence of the weights, an SPDX name.")] = LICENCE,
     threads: Annotated[int, typer.Option(help="Threads for the timing.")] = 2,
+    encoder: Annotated[
+        Path | None,
+        typer.Option(help="An encoder.onnx that stays: only decoders that learned against it are exported."),
+    ] = None,
 ) -> None:
     """Turn checkpoints into landmarks.onnx, encoder.onnx and one NAME.onnx for each identity."""
     if swap is None and landmarks is None:
@@ -84,7 +92,10 @@ def export(
         if landmarks is not None:
             forms += landmark_forms(landmarks, data, work, licence, threads)
         if swap is not None:
-            forms += swap_forms(swap, data, work, licence, threads)
+            if encoder is None:
+                forms += swap_forms(swap, data, work, licence, threads)
+            else:
+                forms += decoder_forms(swap, encoder, data, work, licence, threads)
         show(forms)
         deliver((form for form in forms if form.kept), out)
 
@@ -146,6 +157,50 @@ def swap_forms(checkpoint: Path, data: Path | None, work: Path, licence: str, th
         agreement = partial(pictures, name, coded.checked)
         forms += chosen(name, paths[name], differences[name], coded, agreement, threads)
     return forms
+
+
+def decoder_forms(swap: Path, encoder: Path, data: Path | None, work: Path, licence: str, threads: int) -> list[Form]:
+    """The forms of the decoders that learned alone, for the encoder file that they learned against.
+
+    They are judged with the codes of that very file. Raises LiveswapError.
+    """
+    net, decoders, record = load_swap(swap)
+    weights, contract = read_weights(encoder)
+    expect(contract, "encoder")
+    check_same(net, weights, swap, encoder)
+    sample = _crop_sample(data, contract)
+    running = Running.open(encoder)
+    checked = running(_checked(sample, contract))["code"]
+    coded = Sample(running(sample.calibration)["code"], checked) if sample else None
+    forms: list[Form] = []
+    for name in record.get("only") or tuple(decoders):
+        path = work / f"{name}.fp32.onnx"
+        export_decoder(decoders[name], path, name, contract.encoder, licence, record)
+        difference = torch_parity(DecoderGraph(decoders[name]), path, checked)
+        if coded is None:
+            forms.append(_unmeasured(name, path, difference, checked, threads))
+        else:
+            forms += chosen(name, path, difference, coded, drawn_like(Running.open(path)(checked), checked), threads)
+    return forms
+
+
+def drawn_like(wanted: Mapping[str, NDArray[Any]], codes: NDArray[Any]) -> Callable[[Path], Agreement]:
+    """Judges a decoder by the pictures that it draws of these codes."""
+
+    def agreement(candidate: Path) -> Agreement:
+        drawn = Running.open(candidate)(codes)
+        return picture_agreement(drawn["face"], drawn["mask"], wanted["face"], wanted["mask"])
+
+    return agreement
+
+
+def check_same(net: Encoder, weights: Mapping[str, Tensor], swap: Path, encoder: Path) -> None:
+    """Raises LiveswapError unless the checkpoint's encoder is the one in the file."""
+    for name, own in net.state_dict().items():
+        its = weights.get(f"encoder.{name}")  # without one, the file leaves zeros away
+        same = not own.any() if its is None else its.shape == own.shape and torch.allclose(its, own, atol=1e-5)
+        if not same:
+            raise LiveswapError(f"the decoders in {swap} learned against another encoder than {encoder}")
 
 
 def chosen(

@@ -338,10 +338,11 @@ def picked(kind: type[Built], flags: Mapping[str, Any]) -> Built:
 def identities(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
+    size: Annotated[str | None, typer.Option(metavar="live|small", help="Of the networks.")] = None,
 ) -> None:
     """List who a face can become."""
     speak(0)
-    settings = load(None, {"models": models})
+    settings = load(None, {"models": models, "size": size})
     cards = Shelf.load(settings.folder, settings.session, keep=()).cards()
     if as_json:
         typer.echo(json.dumps([card.as_dict() for card in cards], indent=2))

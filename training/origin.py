@@ -169,7 +169,7 @@ def _encoder_of_size(encoder: Encoder, origin: Origin) -> State:
 def _decoder_of_size(weights: State, before: DecoderShape, after: DecoderShape) -> State:
     state, channels = dict(weights), after.widths[0]
     old, base = ((channels, size // 16, size // 16) for size in (before.size, after.size))
-    for name in ("dense.0.weight", "dense.0.bias"):
+    for name in {"dense.0.weight", "dense.0.bias"} & state.keys():  # the exporter leaves zeros away
         rows = state[name].reshape(len(state[name]), -1).T  # (inputs, c * h * w)
         state[name] = _resized(rows, old, base).T.reshape(-1, *state[name].shape[1:])
     return state

@@ -1,7 +1,7 @@
 """Trains the swap net on pairs: a shared encoder, and for each identity a decoder that draws its face and mask."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -174,7 +174,7 @@ def train_swap(
         batches=Pairs(data, encoder, decoder, settings.batch, settings.seed, names=learning),
         losses=lambda batch: losses_of(net, batch, learning, settings.weights, where, eyes),
         factor=lambda progress, step: warm_cosine(progress, step, 80, settings.hold, settings.floor),
-        test=lambda: quick(average.net, test, where),
+        test=lambda: drawing_only(quick(average.net, test, where)) if only else quick(average.net, test, where),
         keep=keep,
         workers=settings.workers,
         log_steps=settings.log_steps,
@@ -203,6 +203,11 @@ def chosen(only: Sequence[str], names: tuple[str, ...]) -> tuple[str, ...]:
         if name not in names:
             raise SettingsError(f"there are no pairs of {name!r}, wanted some of {', '.join(names)}")
     return tuple(name for name in names if name in only) or names
+
+
+def drawing_only(numbers: Mapping[str, float]) -> dict[str, float]:
+    """The scores of drawn faces alone: what the auxiliary head says of codes is not learned with a decoder."""
+    return {name: value for name, value in numbers.items() if not name.endswith("_r")}
 
 
 def hold_still(net: SwapNet, learning: Sequence[str]) -> None:

@@ -9,6 +9,9 @@ from export.__main__ import main
 from realtime.swap.identity import Shelf
 from realtime.swap.session import SessionSettings
 from tests.export.conftest import Made
+from training.checkpoint import SWAP, load, save
+from training.model import SwapNet
+from training.origin import Origin, fill
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -39,6 +42,39 @@ def test_without_data_everything_is_fp32(made: Made, tmp_path: Path, monkeypatch
     cards = Shelf.load(tmp_path, SessionSettings(provider="cpu", threads=1)).cards()
     assert [(card.name, card.precision) for card in cards] == [("aster", "fp32"), ("cedar", "fp32")]
     assert cards[0].training["steps"] == 34
+
+
+def test_a_decoder_that_learned_alone_joins_the_encoder_that_stays(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "models"
+    assert run(monkeypatch, "--swap", made.swap_file, "--data", made.crops_file, "--out", out, "--threads", 1) == 0
+    encoder, aster = ((out / name).read_bytes() for name in ("encoder.onnx", "aster.onnx"))
+    origin = Origin.read(out)
+    net = SwapNet(origin.encoder_shape, origin.decoder_shape, ("aster", "dora"))
+    fill(net, origin)
+    shapes = {"encoder": origin.encoder_shape.record(), "decoder": origin.decoder_shape.record()}
+    record = {**shapes, "identities": ["aster", "dora"], "only": ["dora"], "steps": 5}
+    save(tmp_path / "swap.pt", SWAP, {"record": record, "average": net.state_dict()})
+    arguments = ("--swap", tmp_path / "swap.pt", "--encoder", out / "encoder.onnx", "--data", made.crops_file)
+    assert run(monkeypatch, *arguments, "--out", out, "--threads", 1) == 0
+    assert [(out / name).read_bytes() for name in ("encoder.onnx", "aster.onnx")] == [encoder, aster]
+    shelf = Shelf.load(out, SessionSettings(provider="cpu", threads=1))
+    assert shelf.names == ("aster", "cedar", "dora")
+    assert {card.name: card.training["steps"] for card in shelf.cards()} == {"aster": 34, "cedar": 34, "dora": 5}
+
+
+def test_decoders_of_another_encoder_are_not_exported_for_this_one(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--swap", made.swap_file, "--out", tmp_path) == 0
+    content = load(made.swap_file, SWAP)
+    content["average"]["encoder.code.bias"] += 0.1
+    save(tmp_path / "other.pt", SWAP, content)
+    arguments = ("--swap", tmp_path / "other.pt", "--encoder", tmp_path / "encoder.onnx", "--out", tmp_path / "more")
+    assert run(monkeypatch, *arguments) == 2
+    assert "learned against another encoder" in capsys.readouterr().err
+    assert not (tmp_path / "more").exists()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from realtime.face.geometry import STEADY, transform
 from realtime.face.track import Tracker
 from realtime.frame import Frame
 from realtime.swap.compose import compose
-from realtime.swap.identity import MODELS, Shelf
+from realtime.swap.identity import MODELS, SIZES, Shelf, place_of_size
 from realtime.swap.swapper import Swapper as Engine
 
 Picture = NDArray[np.uint8]
@@ -34,15 +34,38 @@ def shelf() -> Shelf:
     return Shelf.load()
 
 
-def test_two_rendered_identities_ship_in_less_than_forty_megabytes(shelf: Shelf) -> None:
-    cards = {card.name: card for card in shelf.cards()}
-    assert {"aster", "cedar"} <= set(cards)
-    for card in cards.values():
+@pytest.mark.parametrize(("size", "pixels"), [("live", 160), ("small", 128)])
+def test_four_rendered_identities_ship_in_two_sizes(size: str, pixels: int) -> None:
+    cards = Shelf.load(place_of_size(MODELS, size), keep=()).cards()
+    assert [card.name for card in cards] == ["aster", "birch", "cedar", "dahlia"]
+    for card in cards:
         assert card.kind == "rendered"
         assert card.licence == "Apache-2.0"
-        assert card.size >= 128
-        assert card.training["pairs"] >= 10_000
-    assert sum(path.stat().st_size for path in MODELS.iterdir()) < 40e6
+        assert card.size == pixels
+        assert card.training["pairs"] > 6_000
+        assert card.training["people"] > 500
+
+
+def test_the_first_two_identities_saw_ten_thousand_pairs(shelf: Shelf) -> None:
+    cards = {card.name: card for card in shelf.cards()}
+    assert min(cards[name].training["pairs"] for name in ("aster", "cedar")) >= 10_000
+
+
+def test_all_models_together_have_less_than_sixty_megabytes() -> None:
+    assert sum(path.stat().st_size for path in MODELS.rglob("*.onnx")) < 60e6
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", ["aster", "birch", "cedar", "dahlia"])
+def test_every_identity_draws_a_face_of_its_own_in_every_size(frames: list[Frame], size: str, name: str) -> None:
+    """In its own colours inside the mask, and unlike everybody else's."""
+    engine = Engine(Tracker.load(), Shelf.load(place_of_size(MODELS, size), keep=(name,)), name)
+    (one,) = engine(frames[0]).faces
+    assert one.identity == name
+    assert 0.2 < float((one.mask > 0.5).mean()) < 0.6
+    inside = one.image[one.mask > 0.9]
+    assert inside.std() > 15
+    assert 60 < inside.mean() < 200
 
 
 def test_the_bundled_clip_is_small_and_eight_to_twelve_seconds_of_720p() -> None:

@@ -27,7 +27,7 @@ def heads(
     assets: Annotated[Path | None, typer.Option(help="Folder with ict_facekit.npz and hair_*.npz, hair_*.png.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write shards into; an interrupted run goes on.")] = None,
     count: Annotated[int, typer.Option(min=1, help="Pairs of each identity to render.")] = 10_000,
-    size: Annotated[int, typer.Option(help="Side of the template crop in pixels; stored a quarter larger.")] = 160,
+    size: Annotated[int, typer.Option(help="Side of the template crop in pixels; stored a quarter larger.")] = 192,
     held_out: Annotated[int, typer.Option(min=0, help="Further pairs of people kept for testing.")] = 384,
     frames: Annotated[int, typer.Option(min=1, help="Pictures of each random person.")] = 12,
     people: Annotated[int, typer.Option(min=1, help="Random people in each shard.")] = 16,

@@ -107,7 +107,7 @@ def test_a_page_consists_of_the_kinds_of_files_that_pages_consist_of(tmp_path: P
 async def test_identities_are_listed_with_what_they_look_like(client: aiohttp.ClientSession) -> None:
     async with client.get("/api/identities") as response:
         cards = await response.json()
-    assert [card["name"] for card in cards] == ["aster", "cedar"]
+    assert [card["name"] for card in cards] == ["aster", "birch", "cedar", "dahlia"]
     for card in cards:
         assert set(card) == {"name", "kind", "licence", "thumbnail"}
         assert card["kind"] == "rendered"

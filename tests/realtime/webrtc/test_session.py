@@ -265,7 +265,7 @@ async def test_an_offer_whose_track_shares_no_codec_is_refused_and_leaves_nothin
 
 @pytest.mark.parametrize("name", ["nobody", "../../etc/passwd", "/tmp/face.onnx", "left=aster", "aster,cedar", ""])
 async def test_only_names_on_the_shelf_are_identities(studio: Studio, name: str) -> None:
-    with pytest.raises(UnknownIdentity, match="wanted one of aster, cedar"):
+    with pytest.raises(UnknownIdentity, match="wanted one of aster, "):
         studio.session("one", Wish(identity=name))
 
 
