@@ -326,7 +326,8 @@ class Session:
             async with AsyncExitStack() as opening:
                 worker = await opening.enter_async_context(Worker("wishes"))
                 aside = ExitStack()
-                opening.push_async_callback(worker.run, aside.close)  # which waits for a look under way
+                # It waits for a look under way. A call that is cancelled before it began would never be made.
+                opening.push_async_callback(lambda: surely(worker.run(aside.close)))
                 await worker.run(aside.enter_context, self._engine.aside())
                 await opening.enter_async_context(camera)
                 await opening.enter_async_context(self._gate)
@@ -428,3 +429,13 @@ class Session:
                 logger.error("session %s: a peer did not close", self.name, exc_info=ending)
         self._forget(self)
         self.closed.set()
+
+
+async def surely(work: Coroutine[Any, Any, None]) -> None:
+    """Does the work to its end, also when whoever waits for it is cancelled meanwhile."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

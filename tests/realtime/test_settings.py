@@ -129,7 +129,14 @@ def test_absurd_values_are_refused_in_one_sentence(flags: dict[str, object], sai
 def test_every_setting_can_be_written_down(tmp_path: Path) -> None:
     """A field whose type the reader has no words for would be a hole."""
     values = {"bool": "true", "int": "2", "float": "2.5", "str": "'auto'", "tuple": "['null']"}
-    choices = {"no_face": "'hold'", "unsure": "'hold'", "others": "'pass'", "width": "640", "height": "360"}
+    choices = {
+        "no_face": "'hold'",
+        "unsure": "'hold'",
+        "others": "'pass'",
+        "width": "640",
+        "height": "360",
+        "size": "'small'",
+    }
     for field in fields(Settings):
         kind = str(field.type).replace("<class '", "").partition("'")[0].partition(" ")[0].partition("[")[0]
         load(written(tmp_path, f"{field.name} = {choices.get(field.name, values[kind])}"), {})

@@ -104,7 +104,7 @@ async def test_the_microphone_is_off_until_it_is_switched_on_and_then_sound_come
     assert not await visit.page.is_checked("#microphone")
     assert not await visit.page.is_visible("#hear")
     await visit.page.check("#microphone")
-    assert await visit.page.is_visible("#hear")
+    await visit.page.wait_for_selector("#hear", state="visible")  # once the browser has given the microphone
     assert await visit.page.evaluate("document.getElementById('heard').muted")
     await visit.page.check("#hear")
     assert not await visit.page.evaluate("document.getElementById('heard').muted")

@@ -328,7 +328,8 @@ async def test_nothing_works_on_the_event_loop(studio: Studio, monkeypatch: pyte
 async def test_many_sessions_leave_nothing_behind(studio: Studio) -> None:
     def held() -> int:
         gc.collect()
-        return sum(isinstance(thing, RTCPeerConnection | Session) for thing in gc.get_objects())
+        # By type: asking some of torch's objects for their class warns, and this process may have loaded torch.
+        return sum(issubclass(type(thing), RTCPeerConnection | Session) for thing in gc.get_objects())
 
     for number in range(8):
         session = studio.session(f"session {number}", Wish())
