@@ -117,8 +117,8 @@ class Gauge:
             return sum(seconds for at, seconds, _ in self._encoded if at > self._clock() - 1.0)
 
 
-class Vp8(Vp8Encoder):
-    """aiortc's VP8 encoder, whose rate is ours and not clamped to 1.5 Mbit/s."""
+class Steered(Encoder):
+    """An encoder of aiortc's, which stands behind this one in the order of bases, at a rate of ours, unclamped."""
 
     def __init__(self, rate: Rate, gauge: Gauge) -> None:
         super().__init__()
@@ -137,34 +137,17 @@ class Vp8(Vp8Encoder):
     def encode(self, frame: Frame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
         """As aiortc's, and notes what it took."""
         began = time.perf_counter()
-        payloads, timestamp = super().encode(frame, force_keyframe)
+        payloads, timestamp = super().encode(frame, force_keyframe)  # type: ignore[safe-super]
         self._gauge.encoded(time.perf_counter() - began, sum(map(len, payloads)), force_keyframe)
         return payloads, timestamp
 
 
-class H264(H264Encoder):
-    """aiortc's H.264 encoder, whose rate is ours and not clamped to 3 Mbit/s."""
+class Vp8(Steered, Vp8Encoder):
+    """VP8, which aiortc clamps to 1.5 Mbit/s."""
 
-    def __init__(self, rate: Rate, gauge: Gauge) -> None:
-        super().__init__()
-        self._rate = rate
-        self._gauge = gauge
 
-    @property
-    def target_bitrate(self) -> int:
-        """Bits a second; what is set is an estimate of the far end."""
-        return self._rate.applied
-
-    @target_bitrate.setter
-    def target_bitrate(self, bitrate: int) -> None:
-        self._rate.estimated(bitrate)
-
-    def encode(self, frame: Frame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
-        """As aiortc's, and notes what it took."""
-        began = time.perf_counter()
-        payloads, timestamp = super().encode(frame, force_keyframe)
-        self._gauge.encoded(time.perf_counter() - began, sum(map(len, payloads)), force_keyframe)
-        return payloads, timestamp
+class H264(Steered, H264Encoder):
+    """H.264, which aiortc clamps to 3 Mbit/s."""
 
 
 def encoder_for(codec: RTCRtpCodecParameters, rate: Rate, gauge: Gauge) -> Encoder:
