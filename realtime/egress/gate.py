@@ -1,18 +1,26 @@
 """The only door out: every frame is marked here on its way to its sink, or it does not leave."""
 
+import logging
+import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from types import TracebackType
 from typing import Final, Protocol, Self, runtime_checkable
 
+from realtime.egress.about import SESSION_BYTES, About, Mark
+from realtime.egress.instead import card
 from realtime.egress.label import CORNERS, STYLES, Label
+from realtime.errors import LiveswapError, SinkError
 from realtime.face.geometry import Image
 from realtime.flow.pipeline import Sink
 from realtime.flow.worker import Worker
-from realtime.frame import Frame
+from realtime.frame import Drawn, Frame
+
+logger = logging.getLogger(__name__)
 
 NOTICE: Final = "AI-generated: face swapped by liveswap"
+HOLD_S: Final = 1.0  # for so long the last marked picture stands in for those that cannot be marked; then the card does
 
 
 @runtime_checkable
@@ -23,28 +31,28 @@ class Describable(Protocol):
         """Takes what to write into the container's metadata; called before the sink is opened."""
 
 
-class Mark(Protocol):
-    """Something that marks a picture and gives back the marked copy. It raises where it cannot."""
-
-    def __call__(self, image: Image) -> Image: ...
-
-
 class Gate:
-    """A sink around the real one: labels each frame, on a thread of its own, then hands it on.
+    """A sink around the real one: marks each frame, on a thread of its own, then hands it on.
 
-    What a mark raises leaves write(), and the frame goes nowhere. More marks may be added after the label; none of
-    them, and no setting, takes the label away: its corner and its style can be chosen, and that is all.
+    Where a mark fails, the picture does not leave: for a second the last marked one leaves in its place, then a card
+    that says why, until marking works again. The run goes on, and the log says so once; where not one frame could be
+    marked, its end says so too.
     """
 
     def __init__(
         self, sink: Sink, marks: Sequence[Mark] = (), corner: str = CORNERS[0], style: str = STYLES[0]
     ) -> None:
         """corner and style are of realtime.egress.label's CORNERS and STYLES. Raises SettingsError for others."""
+        self.session = secrets.token_bytes(SESSION_BYTES)  # goes into every mark of this gate's frames
         self._sink = sink
         self._label = Label(corner, style)
         self._marks: tuple[Mark, ...] = (self._label, *marks)
         self._worker = Worker("gate")
         self._open = AsyncExitStack()
+        self._model = b""
+        self._last: Frame | None = None  # the last frame that was marked
+        self._failing = False
+        self._why: Exception | None = None  # what went wrong last
         if isinstance(sink, Describable):
             sink.describe({"comment": NOTICE})
 
@@ -68,8 +76,7 @@ class Gate:
 
     async def write(self, frame: Frame) -> None:
         """Marks the frame and hands it on. Raises SinkError."""
-        image = await self._worker.run(self._marked, frame.image)
-        await self._sink.write(replace(frame, image=image))
+        await self._sink.write(await self._worker.run(self._marked, frame))
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opening:
@@ -81,9 +88,51 @@ class Gate:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> bool | None:
-        return await self._open.__aexit__(kind, error, trace)
+        """Closes the sink. Raises SinkError where frames came and none of them could be marked."""
+        handled = await self._open.__aexit__(kind, error, trace)
+        if error is None and self._why is not None and self._last is None:
+            raise SinkError(f"no frame could be marked, so none has left: {self._why}") from self._why
+        return handled
 
-    def _marked(self, image: Image) -> Image:
+    def _marked(self, frame: Frame) -> Frame:
+        """The frame with every mark, or what is shown in its place."""
+        self._model = model_in(frame.drawn, self._model)
+        at = frame.captured_at if frame.at is None else frame.at
+        try:
+            image = self._through(frame.image, About(self.session, self._model, frame.index, at, frame.drawn))
+        except Exception as error:  # whatever it is: the picture must not leave, and the others still may
+            self._note_failure(frame, error)
+            return replace(frame, image=self._instead(frame))
+        if self._failing:
+            logger.info("marking works again from frame %d on", frame.index)
+        self._failing, self._last = False, replace(frame, image=image)
+        return self._last
+
+    def _through(self, image: Image, about: About) -> Image:
         for mark in self._marks:
-            image = mark(image)
+            image = mark(image, about)
         return image
+
+    def _instead(self, frame: Frame) -> Image:
+        last = self._last
+        if last is not None and abs(frame.captured_at - last.captured_at) < HOLD_S:
+            return last.image
+        height, width = frame.image.shape[:2]
+        return card(width, height)
+
+    def _note_failure(self, frame: Frame, error: Exception) -> None:
+        if not self._failing:
+            expected = isinstance(error, LiveswapError)
+            logger.error(
+                "frame %d could not be marked, so it is not shown, nor are others until marking works again: %s",
+                frame.index,
+                error if expected else repr(error),
+                exc_info=None if expected else error,
+            )
+        self._failing, self._why = True, error
+
+
+def model_in(drawn: Sequence[Drawn], before: bytes) -> bytes:
+    """Whose digest the marks carry: the model's that they carried before, as long as it is shown or nobody is."""
+    shown = [bytes.fromhex(face.model) for face in drawn]
+    return before if before in shown or not shown else shown[0]

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.egress.about import About
 from realtime.errors import SettingsError, SinkError
 from realtime.face.geometry import Image
 
@@ -83,7 +84,7 @@ class Label:
             raise SettingsError(f"the label's style {style!r} is unknown, wanted {', '.join(STYLES)}")
         self._style = style
 
-    def __call__(self, image: Image) -> Image:
+    def __call__(self, image: Image, about: About | None = None) -> Image:
         """A copy of image (h, w, 3) with the notice in its corner.
 
         Raises SinkError for a picture that is too small to carry it, or that is no BGR picture of 8 bits.

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from realtime.face.face import Face
 from realtime.face.geometry import Image, Matrix, Points, invert, scale_of, transform
-from realtime.frame import Frame
+from realtime.frame import Drawn, Frame
 from realtime.swap import colour
-from realtime.swap.fallback import Box, Fallback, Unsure, hidden, veiled
+from realtime.swap.fallback import Box, Fallback, Unsure, hidden, place_of, veiled
 from realtime.swap.grain import BLUR_SAMPLE, ROWS, Grain, noise_of, softened, softening
 from realtime.swap.mask import Edge, Mask, Shown, outline_of
 from realtime.swap.steady import Look, Looks
@@ -39,6 +39,7 @@ class SwappedFace:
     image: Picture  # (S, S, 3) BGR 0..255, its tone normalised
     mask: Mask  # (S, S) 0..1, where the identity shows
     to_crop: Matrix  # (2, 3) frame px to px of image
+    model: str = ""  # hex digest of the model that drew it
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Composer:
 
     def __init__(self, fallback: Fallback | None = None, settings: ComposeSettings | None = None) -> None:
         self.fallback = fallback or Fallback()
-        self._last: Image | None = None
+        self._last: Frame | None = None
         self._fit = Fit(settings or ComposeSettings())
 
     def __call__(self, swapped: Swapped) -> Frame:
@@ -68,15 +69,21 @@ class Composer:
         frame, unsure, fallback = swapped.frame, swapped.unsure, self.fallback
         how = fallback.unsure
         if unsure is not None and (unsure.anywhere or how == "hold"):
-            return replace(frame, image=hidden(frame.image, how, self._last))
+            return self._hidden(frame, how)
         if not swapped.faces and not swapped.others and unsure is None:
-            return replace(frame, image=hidden(frame.image, fallback.no_face, self._last))
+            return self._hidden(frame, fallback.no_face)
         image = veiled(frame.image, fallback.others, swapped.others)
         image = veiled(image, how, unsure.places if unsure is not None else ())
         composed = self._fit(replace(swapped, frame=replace(frame, image=image)))  # over what is hidden, never under it
         if swapped.faces and unsure is None:
-            self._last = composed.image
+            self._last = composed
         return composed
+
+    def _hidden(self, frame: Frame, how: str) -> Frame:
+        """The whole frame as it may be shown; a picture that is held says still which faces are in it."""
+        held = self._last
+        image = hidden(frame.image, how, None if held is None else held.image)
+        return replace(frame, image=image, drawn=held.drawn if held is not None and how == "hold" else ())
 
 
 class Fit:
@@ -98,7 +105,7 @@ class Fit:
             # Another identity on the same face differs from the scene in another way.
             look = self._looks.of((face.face.track, face.identity), at)
             self._put(image, frame, face, look, at)
-        return replace(frame, image=image)
+        return replace(frame, image=image, drawn=tuple(_drawn(face) for face in swapped.faces))
 
     def _put(self, image: Image, frame: Frame, face: SwappedFace, look: Look, at: float) -> None:
         """Blend one face into image, in place, within the rectangle that its mask covers."""
@@ -132,6 +139,11 @@ class Fit:
         if look.frames == 1 or look.frames % 2 == 0:
             _note_softness(picture, image, mask, face.to_crop, look, at)
         return picture if look.blur.value is None else softened(picture, float(look.blur.value[0]))
+
+
+def _drawn(face: SwappedFace) -> Drawn:
+    left, top, right, bottom = (float(side) for side in place_of(face.face))
+    return Drawn(face.identity, face.model, (left, top, right, bottom))
 
 
 def compose(swapped: Swapped, settings: ComposeSettings | None = None) -> Frame:

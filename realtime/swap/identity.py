@@ -1,5 +1,6 @@
 """Who a face can become: identities, loaded and warm, and the shelf that keeps them ready."""
 
+import hashlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -64,7 +65,8 @@ class Encoder:
 class Identity:
     """A decoder, loaded and warm: codes in, this person's face and mask out."""
 
-    def __init__(self, contract: Contract, session: ort.InferenceSession, encoder: Encoder) -> None:
+    def __init__(self, contract: Contract, session: ort.InferenceSession, encoder: Encoder, digest: str = "") -> None:
+        """digest says in hex which model it is; it goes into the marks of what the model draws."""
         expect(contract, "decoder", encoder.contract.encoder)
         _promised(session, contract, {"code"}, {"face", "mask"})
         length = session.get_inputs()[0].shape[1]
@@ -73,6 +75,7 @@ class Identity:
                 f"{contract.title} expects codes of {length} numbers, the encoder makes {encoder.code_length}"
             )
         self.contract = contract
+        self.digest = digest
         self._session = session
 
     @property
@@ -148,7 +151,11 @@ class Shelf:
         shelf = cls(Encoder(*encoders[0][1:]), settings)
         for path, contract, session in found:
             if contract.role == "decoder":
-                shelf._put(path, Identity(contract, session, shelf.encoder), keep is None or contract.identity in keep)
+                shelf._put(
+                    path,
+                    Identity(contract, session, shelf.encoder, digest_of(path)),
+                    keep is None or contract.identity in keep,
+                )
         for name in keep or ():
             shelf[name]
         logger.info("%d identities ready in %.2f s", len(shelf._warm), time.perf_counter() - began)
@@ -195,7 +202,7 @@ class Shelf:
     def _loaded(self, path: Path) -> Identity:
         began = time.perf_counter()
         contract, session = _opened(path, self._settings)
-        identity = Identity(contract, session, self.encoder)
+        identity = Identity(contract, session, self.encoder, digest_of(path))
         logger.info("identity %s loaded in %.2f s", identity.name, time.perf_counter() - began)
         return identity
 
@@ -216,6 +223,12 @@ class Shelf:
             self._warm.pop(card.name, None)
             if warm:
                 self._warm[card.name] = identity
+
+
+def digest_of(path: Path) -> str:
+    """By what a model is known in marks, in hex: the SHA-256 of its file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _files(models: Path | Sequence[Path] | None) -> tuple[Path, ...]:

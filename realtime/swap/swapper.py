@@ -200,7 +200,8 @@ def decoded(faces: Sequence[Face], codes: Codes, wanted: Sequence[Identity]) -> 
         images, masks = identity.decode(codes[places])
         for place, image, mask in zip(places, images, masks, strict=True):
             to_crop = crop_of(faces[place], size, coverage)
-            done[place] = SwappedFace(faces[place], identity.name, image * np.float32(255), mask, to_crop)
+            pixels = image * np.float32(255)
+            done[place] = SwappedFace(faces[place], identity.name, pixels, mask, to_crop, identity.digest)
     return tuple(done[place] for place in range(len(faces)))
 
 

@@ -3,6 +3,7 @@
 import inspect
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -10,11 +11,13 @@ import numpy as np
 import pytest
 
 from realtime.egress import gate as gate_module
+from realtime.egress.about import About
 from realtime.egress.gate import NOTICE, Gate
+from realtime.egress.instead import card
 from realtime.egress.label import Label
 from realtime.errors import SettingsError, SinkError
 from realtime.face.geometry import Image
-from realtime.frame import Frame
+from realtime.frame import Drawn, Frame
 from realtime.sinks.fan_out import FanOut
 from tests.realtime.egress.test_label import words_in
 from tests.realtime.swap.helpers import frame_of, scene
@@ -74,39 +77,84 @@ async def test_several_sinks_get_the_marked_frame() -> None:
     assert all(words_in(sink.frames[0].image) > 0.9 for sink in sinks)
 
 
+class Failing:
+    """A mark that fails on the frames with these numbers."""
+
+    def __init__(self, *numbers: int) -> None:
+        self.numbers = numbers
+
+    def __call__(self, image: Image, about: About) -> Image:
+        if about.index in self.numbers:
+            raise SinkError("no watermark")
+        return image
+
+
+async def through(gate: Gate, *frames: Frame) -> None:
+    async with gate:
+        for frame in frames:
+            await gate.write(frame)
+
+
+def white(index: int, captured_at: float) -> Frame:
+    return Frame(np.full((360, 640, 3), 255, np.uint8), index, captured_at)
+
+
 async def test_when_labelling_fails_the_frame_does_not_leave(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(self: Label, image: Image) -> Image:
+    def broken(self: Label, image: Image, about: About) -> Image:
         raise RuntimeError("no font")
 
     monkeypatch.setattr(Label, "__call__", broken)
     sink = Kept()
-    async with Gate(sink) as gate:
-        with pytest.raises(RuntimeError, match="no font"):
-            await gate.write(frame_of(scene()))
-    assert sink.frames == []
+    with pytest.raises(SinkError, match="no frame could be marked, so none has left: no font"):
+        await through(Gate(sink), white(0, 0.0))
+    assert np.array_equal(sink.frames[0].image, card(640, 360))
 
 
 async def test_a_frame_too_small_for_the_label_does_not_leave() -> None:
     sink = Kept()
-    async with Gate(sink) as gate:
-        with pytest.raises(SinkError, match="too small"):
-            await gate.write(frame_of(np.zeros((10, 10, 3), np.uint8)))
-    assert sink.frames == []
+    with pytest.raises(SinkError, match="too small to carry the label"):
+        await through(Gate(sink), frame_of(np.full((10, 10, 3), 255, np.uint8)))
+    assert np.array_equal(sink.frames[0].image, card(10, 10))
 
 
-async def test_when_a_further_mark_fails_the_frame_does_not_leave() -> None:
-    def broken(image: Image) -> Image:
-        raise SinkError("no watermark")
-
+async def test_a_frame_that_cannot_be_marked_is_replaced_by_the_last_marked_one_then_by_a_card(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     sink = Kept()
-    async with Gate(sink, [broken]) as gate:
-        with pytest.raises(SinkError, match="no watermark"):
-            await gate.write(frame_of(scene()))
-    assert sink.frames == []
+    frames = [frame_of(scene(640, 360), 0), *(white(index, 1.0 + index / 2) for index in (1, 2, 3, 4))]
+    await through(Gate(sink, [Failing(1, 2, 3)]), *frames)
+    first, held, shown, still, last = sink.frames
+    assert np.array_equal(held.image, first.image)
+    assert (held.index, held.captured_at) == (1, 1.5)
+    assert np.array_equal(shown.image, card(640, 360))
+    assert np.array_equal(still.image, card(640, 360))
+    assert words_in(last.image) > 0.9
+    assert [record.levelname for record in caplog.records] == ["ERROR"]  # once, not for each frame
+    assert "frame 1 could not be marked" in caplog.text
+    assert "no watermark" in caplog.text
+
+
+async def test_every_mark_is_told_the_session_and_the_model_that_is_shown() -> None:
+    seen: list[About] = []
+
+    def noted(image: Image, about: About) -> Image:
+        seen.append(about)
+        return image
+
+    aster, cedar = (Drawn(name, digest, (0, 0, 9, 9)) for name, digest in (("aster", "ab" * 32), ("cedar", "cd" * 32)))
+    frame = frame_of(scene(640, 360))
+    gate = Gate(Kept(), [noted])
+    cast = [(), (cedar, aster), (aster,), (cedar, aster), ()]
+    await through(gate, *(replace(frame, index=index, drawn=drawn) for index, drawn in enumerate(cast)))
+    assert {about.session for about in seen} == {gate.session}
+    assert len(gate.session) == 16
+    assert gate.session != Gate(Kept()).session
+    assert [about.model.hex()[:2] for about in seen] == ["", "cd", "ab", "ab", "ab"]
+    assert [(about.index, about.at) for about in seen[:2]] == [(0, 1.0), (1, 1.0)]
 
 
 async def test_a_further_mark_comes_on_top_of_the_label() -> None:
-    def inverted(image: Image) -> Image:
+    def inverted(image: Image, about: About) -> Image:
         return (255 - image).astype(np.uint8)
 
     sink = Kept()
@@ -164,7 +212,7 @@ async def test_the_label_changes_its_corner_between_two_frames() -> None:
 async def test_marking_leaves_the_event_loop_free() -> None:
     threads: list[str] = []
 
-    def noted(image: Image) -> Image:
+    def noted(image: Image, about: About) -> Image:
         threads.append(threading.current_thread().name)
         return image
 

@@ -1,11 +1,14 @@
 """Swapped faces land in their place, in the scene's light, and nowhere else."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from realtime.face.face import Face
 from realtime.face.geometry import Image, covered, invert, to_pixels, transform
 from realtime.swap.compose import Composer, ComposeSettings, Swapped, SwappedFace, compose
+from realtime.swap.fallback import Fallback
 from realtime.swap.swapper import crop_of
 from tests.models import drawn_face
 from tests.realtime.swap.helpers import face_at, frame_of, scene
@@ -47,6 +50,19 @@ def test_the_frame_that_came_in_stays_as_it_was() -> None:
     assert np.array_equal(image, before)
     assert (out.index, out.captured_at) == (7, 1.0)
     assert not np.shares_memory(out.image, image)
+
+
+def test_a_composed_frame_says_who_was_drawn_where() -> None:
+    face = face_at(160, 120, 120)
+    one = replace(swapped_face(face), model="ab" * 32)
+    composer = Composer(Fallback(no_face="hold"))
+    (drawn,) = composer(Swapped(frame_of(scene()), (one,))).drawn
+    assert (drawn.identity, drawn.model) == ("aster", "ab" * 32)
+    left, top, right, bottom = drawn.box
+    assert left <= face.box[0] < face.box[2] <= right
+    assert top <= face.box[1] < face.box[3] <= bottom
+    assert composer(Swapped(frame_of(scene(), 1))).drawn == (drawn,)  # the picture is held, and its face with it
+    assert Composer()(Swapped(frame_of(scene()))).drawn == ()
 
 
 def test_the_identitys_eyes_and_mouth_appear_where_the_face_has_them() -> None:
