@@ -317,7 +317,9 @@ def serve(
     settings = load(config, {name: context.params.get(name) for name in named(Settings)})
     cv2.setNumThreads(settings.threads)
     try:
-        ended_by = asyncio.run(server.serve(session.Studio.load(settings, pictures), asked, typer.echo))
+        studio = session.Studio.load(settings, pictures)
+        say_choice(settings, studio.shelf)
+        ended_by = asyncio.run(server.serve(studio, asked, typer.echo))
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED + signal.SIGINT) from None
     raise typer.Exit(INTERRUPTED + ended_by)
@@ -395,6 +397,7 @@ def perform(
     meters = Meters()
     try:
         models = Models.load(settings)
+        say_choice(settings, models.shelf)
         ended_by = asyncio.run(carry(settings, models, meters, console, pictures, keyboard=keyboard))
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED + signal.SIGINT) from None
@@ -404,6 +407,12 @@ def perform(
     if ended_by:
         raise typer.Exit(INTERRUPTED + ended_by)
     return numbers
+
+
+def say_choice(settings: Settings, shelf: Shelf) -> None:
+    """Where the models run, on stderr, unless somebody has said where they shall."""
+    if settings.provider == "auto":
+        typer.echo(f"the models run on {shelf.encoder.provider}, chosen by --provider auto", err=True)
 
 
 def make_folder(folder: Path) -> None:

@@ -8,6 +8,7 @@ LiveswapError                 one clear sentence for the user; the command ends 
 ├── SinkError                 an output cannot be opened or written
 ├── ModelError                a model file is missing, broken, foreign or without a contract
 │   └── UnknownIdentity       no identity of that name on the shelf
+├── NoAcceleration            a provider was asked for and cannot be used
 └── MissingExtra              an optional package or driver is not installed
 
 EndOfStream                   a source or mailbox has no more; an expected outcome, not a fault
@@ -44,6 +45,10 @@ class ModelError(LiveswapError):
 
 class UnknownIdentity(ModelError):
     """No identity of that name on the shelf."""
+
+
+class NoAcceleration(LiveswapError):
+    """A provider was asked for and cannot be used."""
 
 
 class MissingExtra(LiveswapError):

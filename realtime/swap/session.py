@@ -11,7 +11,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from realtime.errors import ModelError, SettingsError
+from realtime.errors import ModelError, NoAcceleration, SettingsError
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +23,14 @@ ACCELERATORS: Final[Mapping[str, str]] = {
     "directml": "DmlExecutionProvider",
     "openvino": "OpenVINOExecutionProvider",
     "coreml": "CoreMLExecutionProvider",
+}
+# The package that brings each, in place of onnxruntime.
+PACKAGES: Final[Mapping[str, str]] = {
+    "cuda": "onnxruntime-gpu",
+    "migraphx": "onnxruntime-migraphx",
+    "directml": "onnxruntime-directml",
+    "openvino": "onnxruntime-openvino",
+    "coreml": "onnxruntime for macOS",
 }
 # CoreML and OpenVINO compile for each input size, which costs a detector of free size more than they gain.
 AUTOMATIC: Final = ("cuda", "migraphx", "directml")
@@ -78,18 +86,23 @@ def open_session(model: Path | bytes, settings: SessionSettings, shape: Shape = 
     """A session that has run once and whose provider gives the CPU's answers.
 
     shape is what to warm the first input up with where the model leaves a dimension free; the other free ones are 1.
-    Raises ModelError when the file is missing, unreadable, truncated or no ONNX, or when it does not run.
+    With "auto", a GPU that does not start or answers otherwise than the CPU is left out, loudly. Raises NoAcceleration
+    where a provider was asked for and cannot be used; ModelError when the file is missing, unreadable, truncated or no
+    ONNX, or when it does not run.
     """
     name = model.name if isinstance(model, Path) else "the model"
     source = str(_existing(model)) if isinstance(model, Path) else model
-    accelerator = _wanted(settings, ort.get_available_providers())
+    plain = _create(source, name, settings, CPU)
+    accelerator = wanted(settings, ort.get_available_providers())
     if accelerator:
-        session = _accelerated(source, name, accelerator, settings, shape)
-        if session:
-            return session
-    session = _create(source, name, settings, CPU)
-    _run(session, name, zeros(session, shape))
-    return session
+        try:
+            return _accelerated(source, name, accelerator, settings, shape, plain)
+        except NoAcceleration as error:
+            if settings.provider != "auto":
+                raise
+            logger.warning("NO ACCELERATION: %s; the CPU takes over", error)
+    _run(plain, name, zeros(plain, shape))
+    return plain
 
 
 def provider_of(session: ort.InferenceSession) -> str:
@@ -131,23 +144,33 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _wanted(settings: SessionSettings, offered: Sequence[str]) -> str:
-    """The accelerator to try, in the words of the settings; empty for the CPU. Says so when it is not offered."""
+def wanted(settings: SessionSettings, offered: Sequence[str]) -> str:
+    """The accelerator to use, in the words of the settings; empty for the CPU. offered is in onnxruntime's words.
+
+    Raises NoAcceleration where one was asked for and is not offered.
+    """
     if settings.provider == "cpu":
         return ""
     if settings.provider == "auto":
         return next((name for name in AUTOMATIC if ACCELERATORS[name] in offered), "")
-    if ACCELERATORS[settings.provider] in offered:
-        return settings.provider
-    there = ", ".join(name for name, provider in ACCELERATORS.items() if provider in offered) or "only the CPU"
-    logger.warning("NO ACCELERATION: %s was asked for and onnxruntime offers %s", settings.provider, there)
-    return ""
+    if ACCELERATORS[settings.provider] not in offered:
+        there = ", ".join(name for name, provider in ACCELERATORS.items() if provider in offered) or "only the CPU"
+        raise NoAcceleration(
+            f"the provider {settings.provider} was asked for and this onnxruntime offers {there}: "
+            f"wanted {PACKAGES[settings.provider]} in its place, or --provider auto"
+        )
+    return settings.provider
 
 
 def _accelerated(
-    source: str | bytes, name: str, accelerator: str, settings: SessionSettings, shape: Shape
-) -> ort.InferenceSession | None:
-    """A session on the accelerator, or None (said loudly) when it does not start or answers otherwise than the CPU."""
+    source: str | bytes,
+    name: str,
+    accelerator: str,
+    settings: SessionSettings,
+    shape: Shape,
+    plain: ort.InferenceSession,
+) -> ort.InferenceSession:
+    """A session on the accelerator. Raises NoAcceleration when it does not start or answers otherwise than plain."""
     if accelerator == "cuda":
         ort.preload_dlls()  # finds CUDA and cuDNN where pip has put them
     try:
@@ -156,16 +179,13 @@ def _accelerated(
             raise ModelError(f"onnxruntime could not load {ACCELERATORS[accelerator]}")
         outputs = _run(session, name, probe(session, shape))
     except ModelError as error:
-        logger.warning("NO ACCELERATION for %s: %s failed and the CPU takes over: %s", name, accelerator, error)
-        return None
-    reference = _create(source, name, settings, CPU)
-    off = deviation(outputs, _run(reference, name, probe(reference, shape)))
+        raise NoAcceleration(f"the provider {accelerator} cannot run {name}: {error}") from error
+    off = deviation(outputs, _run(plain, name, probe(plain, shape)))
     if off > TOLERANCE:
-        logger.warning(
-            "NO ACCELERATION for %s: %s differs from the CPU by %.1f %%, allowed are %.1f %%; the CPU takes over",
-            *(name, accelerator, 100 * off, 100 * TOLERANCE),
+        raise NoAcceleration(
+            f"the provider {accelerator} gives other answers than the CPU for {name}: "
+            f"{100 * off:.1f} % off, allowed are {100 * TOLERANCE:.1f} %"
         )
-        return None
     logger.info("%s runs on %s, %.2f %% from the CPU's answers", name, accelerator, 100 * off)
     return session
 

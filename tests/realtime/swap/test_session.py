@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from realtime.errors import ModelError, SettingsError
+from realtime.errors import ModelError, NoAcceleration, SettingsError
 from realtime.swap import session as sessions
 from realtime.swap.session import CPU, SessionSettings, deviation, open_session, probe, provider_of, zeros
 from tests.models import write_decoder, write_encoder, write_landmarker
@@ -103,15 +103,23 @@ def offer(monkeypatch: pytest.MonkeyPatch, *providers: str) -> None:
     monkeypatch.setattr(ort, "get_available_providers", lambda: [*providers, CPU])
 
 
-def test_an_accelerator_that_is_not_there_falls_back_loudly(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_an_accelerator_that_was_asked_for_and_is_not_there_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offer(monkeypatch)
-    session = open_session(write_encoder(tmp_path / "encoder.onnx"), SessionSettings(provider="cuda"))
-    assert provider_of(session) == "cpu"
-    (said,) = caplog.records
-    assert said.levelno == logging.WARNING
-    assert said.message == "NO ACCELERATION: cuda was asked for and onnxruntime offers only the CPU"
+    with pytest.raises(NoAcceleration) as error:
+        open_session(write_encoder(tmp_path / "encoder.onnx"), SessionSettings(provider="cuda"))
+    assert str(error.value) == (
+        "the provider cuda was asked for and this onnxruntime offers only the CPU: "
+        "wanted onnxruntime-gpu in its place, or --provider auto"
+    )
+
+
+def test_a_broken_model_is_told_from_a_broken_accelerator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    offer(monkeypatch, "CUDAExecutionProvider")
+    (tmp_path / "odd.onnx").write_bytes(b"no model")
+    with pytest.raises(ModelError, match=r"odd\.onnx is no ONNX model"):
+        open_session(tmp_path / "odd.onnx", SessionSettings(provider="cuda"))
 
 
 def test_auto_without_an_accelerator_says_nothing(
@@ -139,43 +147,59 @@ class Accelerated(ort.InferenceSession):  # type: ignore[misc]
         return [output * np.float32(factor) for output in super().run(*arguments)]
 
 
+@pytest.fixture
+def claimed(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """onnxruntime, where it says that it runs on CUDA."""
+    offer(monkeypatch, "CUDAExecutionProvider")
+    monkeypatch.setattr(ort, "preload_dlls", lambda: None)
+    monkeypatch.setattr(ort, "InferenceSession", Accelerated)
+    return monkeypatch
+
+
 @pytest.mark.parametrize(
     ("factor", "provider", "says"),
     [
         (1.0, "cuda", "runs on cuda"),
         (1.001, "cuda", "runs on cuda, 0.10 % from the CPU's answers"),
-        (0.0, "cpu", "NO ACCELERATION for encoder.onnx: cuda differs from the CPU by 100.0 %"),
-        (float("nan"), "cpu", "NO ACCELERATION for encoder.onnx: cuda differs from the CPU by inf %"),
+        (0.0, "cpu", "NO ACCELERATION: the provider cuda gives other answers than the CPU for encoder.onnx: 100.0 %"),
+        (float("nan"), "cpu", "gives other answers than the CPU for encoder.onnx: inf %"),
     ],
 )
-def test_an_accelerator_is_used_only_when_it_answers_like_the_cpu(
+def test_auto_takes_an_accelerator_only_when_it_answers_like_the_cpu(
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    claimed: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     factor: float,
     provider: str,
     says: str,
 ) -> None:
-    offer(monkeypatch, "CUDAExecutionProvider")
-    monkeypatch.setattr(ort, "preload_dlls", lambda: None)
-    monkeypatch.setattr(ort, "InferenceSession", Accelerated)
-    monkeypatch.setattr(Accelerated, "spoiled", factor)
+    claimed.setattr(Accelerated, "spoiled", factor)
     with caplog.at_level(logging.INFO):
         session = open_session(write_encoder(tmp_path / "encoder.onnx"), SessionSettings())
     assert provider_of(session) == provider
     assert any(says in record.message for record in caplog.records)
 
 
-def test_an_accelerator_that_does_not_start_falls_back_loudly(
+def test_an_accelerator_that_was_asked_for_and_answers_otherwise_is_one_sentence(
+    tmp_path: Path, claimed: pytest.MonkeyPatch
+) -> None:
+    claimed.setattr(Accelerated, "spoiled", 0.0)
+    with pytest.raises(NoAcceleration, match=r"other answers than the CPU for encoder\.onnx: 100\.0 % off"):
+        open_session(write_encoder(tmp_path / "encoder.onnx"), SessionSettings(provider="cuda"))
+
+
+def test_an_accelerator_whose_libraries_are_missing_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """onnxruntime drops a provider whose libraries are missing without raising: the session says cpu."""
     offer(monkeypatch, "MIGraphXExecutionProvider")
     create = sessions._create
     monkeypatch.setattr(sessions, "_create", lambda source, name, settings, _: create(source, name, settings, CPU))
-    session = open_session(write_encoder(tmp_path / "encoder.onnx"), SessionSettings(provider="migraphx"))
-    assert provider_of(session) == "cpu"
-    assert "could not load MIGraphXExecutionProvider" in caplog.text
+    encoder = write_encoder(tmp_path / "encoder.onnx")
+    with pytest.raises(NoAcceleration, match="could not load MIGraphXExecutionProvider"):
+        open_session(encoder, SessionSettings(provider="migraphx"))
+    assert provider_of(open_session(encoder, SessionSettings())) == "cpu"
+    assert "could not load MIGraphXExecutionProvider; the CPU takes over" in caplog.text
 
 
 def test_deviation_is_relative_and_infinite_for_what_is_not_finite() -> None:
