@@ -1,9 +1,23 @@
-"""What every test leaves as it was found: logging, which the commands set up for their process."""
+"""What every test leaves as it was found: logging, which the commands set up, and the user's own folders."""
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What stands in for the user's folders, for all tests."""
+    return tmp_path_factory.mktemp("user")
+
+
+@pytest.fixture(autouse=True)
+def folders_of_nobody(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys and logs of the tests stay with the tests, also those of the processes that they start."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folders / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(folders / "state"))
 
 
 @pytest.fixture(autouse=True)
