@@ -1,21 +1,21 @@
 """The only door out: every frame is marked here on its way to its sink, or it does not leave."""
 
 import logging
-import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from types import TracebackType
 from typing import Final, Protocol, Self, runtime_checkable
 
-from realtime.egress.about import SESSION_BYTES, About, Mark
+from realtime.egress.about import Mark
 from realtime.egress.instead import card
-from realtime.egress.label import CORNERS, STYLES, Label
+from realtime.egress.label import LabelSettings
+from realtime.egress.marks import Marks
 from realtime.errors import LiveswapError, SinkError
 from realtime.face.geometry import Image
 from realtime.flow.pipeline import Sink
 from realtime.flow.worker import Worker
-from realtime.frame import Drawn, Frame
+from realtime.frame import Frame
 
 logger = logging.getLogger(__name__)
 
@@ -40,39 +40,36 @@ class Gate:
     """
 
     def __init__(
-        self, sink: Sink, marks: Sequence[Mark] = (), corner: str = CORNERS[0], style: str = STYLES[0]
+        self, sink: Sink, marks: Sequence[Mark] = (), label: LabelSettings | None = None, disclosure: str = ""
     ) -> None:
-        """corner and style are of realtime.egress.label's CORNERS and STYLES. Raises SettingsError for others."""
-        self.session = secrets.token_bytes(SESSION_BYTES)  # goes into every mark of this gate's frames
+        """marks come after our own; a disclosure says how the audience is told, and takes the label's place.
+
+        Raises SettingsError for a disclosure that says nothing.
+        """
         self._sink = sink
-        self._label = Label(corner, style)
-        self._marks: tuple[Mark, ...] = (self._label, *marks)
+        self._marks = Marks(marks, label, disclosure)
         self._worker = Worker("gate")
         self._open = AsyncExitStack()
-        self._model = b""
         self._last: Frame | None = None  # the last frame that was marked
         self._failing = False
         self._why: Exception | None = None  # what went wrong last
         if isinstance(sink, Describable):
-            sink.describe({"comment": NOTICE})
+            said = self._marks.disclosure
+            sink.describe({"comment": f"{NOTICE}; the audience is told: {said}" if said else NOTICE})
 
     @property
-    def corner(self) -> str:
-        """Where the label is; it may be changed between two frames. Raises SettingsError."""
-        return self._label.corner
-
-    @corner.setter
-    def corner(self, corner: str) -> None:
-        self._label.corner = corner
+    def session(self) -> bytes:
+        """The random id that is in every mark of this gate's frames."""
+        return self._marks.session
 
     @property
-    def style(self) -> str:
-        """How the label looks; it may be changed between two frames. Raises SettingsError."""
-        return self._label.style
+    def label(self) -> LabelSettings:
+        """How the label looks; it may be replaced between two frames."""
+        return self._marks.label.settings
 
-    @style.setter
-    def style(self, style: str) -> None:
-        self._label.style = style
+    @label.setter
+    def label(self, settings: LabelSettings) -> None:
+        self._marks.label.settings = settings
 
     async def write(self, frame: Frame) -> None:
         """Marks the frame and hands it on. Raises SinkError."""
@@ -96,10 +93,8 @@ class Gate:
 
     def _marked(self, frame: Frame) -> Frame:
         """The frame with every mark, or what is shown in its place."""
-        self._model = model_in(frame.drawn, self._model)
-        at = frame.captured_at if frame.at is None else frame.at
         try:
-            image = self._through(frame.image, About(self.session, self._model, frame.index, at, frame.drawn))
+            image = self._marks(frame)
         except Exception as error:  # whatever it is: the picture must not leave, and the others still may
             self._note_failure(frame, error)
             return replace(frame, image=self._instead(frame))
@@ -107,11 +102,6 @@ class Gate:
             logger.info("marking works again from frame %d on", frame.index)
         self._failing, self._last = False, replace(frame, image=image)
         return self._last
-
-    def _through(self, image: Image, about: About) -> Image:
-        for mark in self._marks:
-            image = mark(image, about)
-        return image
 
     def _instead(self, frame: Frame) -> Image:
         last = self._last
@@ -130,9 +120,3 @@ class Gate:
                 exc_info=None if expected else error,
             )
         self._failing, self._why = True, error
-
-
-def model_in(drawn: Sequence[Drawn], before: bytes) -> bytes:
-    """Whose digest the marks carry: the model's that they carried before, as long as it is shown or nobody is."""
-    shown = [bytes.fromhex(face.model) for face in drawn]
-    return before if before in shown or not shown else shown[0]

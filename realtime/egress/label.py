@@ -1,6 +1,7 @@
-"""The visible notice: writes "AI-generated" into a corner of every picture that leaves."""
+"""The visible notice: writes "AI-generated face" into a corner of every picture that leaves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 import cv2
@@ -8,21 +9,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.egress.about import About
+from realtime.egress.corner import CORNERS, Corner
 from realtime.errors import SettingsError, SinkError
 from realtime.face.geometry import Image
+from realtime.frame import Drawn
 
-TEXT: Final = "AI-generated"
-CORNERS: Final = ("bottom-left", "bottom-right", "top-left", "top-right")
+__all__ = ["CORNERS", "LANGUAGES", "SIZES", "STYLES", "Label", "LabelSettings", "Plate"]
+
 STYLES: Final = ("text", "icon", "badge")  # the words; a spark before them; a spark and "AI" alone
-_BADGE: Final = "AI"
-_FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
-_FINE: Final = 4  # drawn this many times larger, then averaged: smooth at small sizes
-_SHARE: Final = 1 / 22  # of the frame's shorter side: the plate's height
-_SMALLEST: Final = 18  # px: a lower plate cannot be read
+LANGUAGES: Final = ("en", "de", "el", "es", "fr", "it", "pl", "uk")
+SIZES: Final = ("medium", "small", "large")
+_SHARES: Final = (1 / 20, 1 / 26, 1 / 14)  # of the frame's shorter side: the plate's height in these sizes
+_SMALLEST: Final = (18, 16, 22)  # px: and it is not lower than this, or it could not be read
+_WORDS: Final = Path(__file__).resolve().parent.parent / "assets" / "label"  # export/label_words.py draws them
+_WHOLE, _SHORT, _BADGE = range(3)  # the rows of a language's picture
 _LEAST_WIDTH: Final = 48  # px: a narrower frame cannot carry the words at all
 _PLATE: Final = (24, 24, 24)  # BGR
 _INK: Final = (255, 255, 255)
 _PLATE_OPACITY: Final = 0.62
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSettings:
+    """How the notice looks, and where it is while no face stays there. A value that is none raises SettingsError."""
+
+    corner: str = CORNERS[0]
+    style: str = STYLES[0]
+    language: str = LANGUAGES[0]
+    size: str = SIZES[0]
+
+    def __post_init__(self) -> None:
+        for name, known in (("corner", CORNERS), ("style", STYLES), ("language", LANGUAGES), ("size", SIZES)):
+            value = getattr(self, name)
+            if value not in known:
+                raise SettingsError(f"the label's {name} {value!r} is unknown, wanted {', '.join(known)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,86 +55,89 @@ class Plate:
     keep: NDArray[np.uint16]  # (h, w, 3) how much of the frame shows through, x 256
 
     @classmethod
-    def made(cls, width: int, height: int, corner: str = CORNERS[0], style: str = STYLES[0]) -> "Plate":
+    def made(cls, width: int, height: int, settings: LabelSettings | None = None) -> "Plate":
         """The plate for frames of width x height px. Raises SinkError when they are too small to carry it."""
+        settings = settings or LabelSettings()
         margin = min(width, height) // 60
-        fine = _drawn(max(_SMALLEST, round(min(width, height) * _SHARE)) * _FINE, style)
-        wide = min(fine.shape[1] // _FINE, width - 2 * margin)
+        rank = SIZES.index(settings.size)
+        high = max(_SMALLEST[rank], round(min(width, height) * _SHARES[rank]))
+        room = width - 2 * margin
+        fine = _drawn(settings, _WHOLE)
+        if round(fine.shape[1] / fine.shape[0] * high) > room:
+            fine = _drawn(settings, _SHORT)
+        wide = min(round(fine.shape[1] / fine.shape[0] * high), room)
         high = max(1, round(fine.shape[0] / fine.shape[1] * wide))
-        if width - 2 * margin < _LEAST_WIDTH or high + 2 * margin > height:
+        if room < _LEAST_WIDTH or high + 2 * margin > height:
             raise SinkError(f"a frame of {width} x {height} px is too small to carry the label")
         ink = cv2.resize(fine, (wide, high), interpolation=cv2.INTER_AREA)[..., None].astype(np.float32) / 255
         keep = (1 - _PLATE_OPACITY) * (1 - ink)
         colour = ink * np.array(_INK, np.float32) + (1 - ink) * _PLATE_OPACITY * np.array(_PLATE, np.float32)
         shown = np.repeat((keep * 256).astype(np.uint16), 3, axis=2)
-        x = margin if corner.endswith("left") else width - margin - wide
-        y = margin if corner.startswith("top") else height - margin - high
+        x = margin if settings.corner.endswith("left") else width - margin - wide
+        y = margin if settings.corner.startswith("top") else height - margin - high
         return cls(x, y, (colour * 256).astype(np.uint16), shown)
+
+    def meets(self, face: Drawn) -> bool:
+        """Whether the plate lies over the face, or would."""
+        left, top, right, bottom = face.box
+        high, wide = self.colour.shape[:2]
+        return left < self.x + wide and right > self.x and top < self.y + high and bottom > self.y
+
+    def onto(self, image: Image) -> Image:
+        """A copy of image with the notice on it."""
+        out = image.copy()
+        part = out[self.y : self.y + self.colour.shape[0], self.x : self.x + self.colour.shape[1]]
+        part[:] = (self.colour + part * self.keep) >> 8
+        return out
 
 
 class Label:
-    """Writes the notice onto pictures; keeps the plate of the size, corner and style used last."""
+    """Writes the notice onto pictures; keeps the plates of the size and the settings used last.
 
-    def __init__(self, corner: str = CORNERS[0], style: str = STYLES[0]) -> None:
-        """Raises SettingsError for a corner that is none of CORNERS, or a style that is none of STYLES."""
-        self.corner = corner
-        self.style = style
-        self._made_for = (0, 0, "", "")
-        self._plate = Plate(0, 0, *(np.zeros((0, 0, 3), np.uint16) for _ in range(2)))
+    settings may be replaced at any time, by any thread; their corner is the one that was chosen, which a face may have
+    driven the notice from.
+    """
 
-    @property
-    def corner(self) -> str:
-        """Where the notice is, one of CORNERS; any thread may change it, between two pictures. Raises SettingsError."""
-        return self._corner
-
-    @corner.setter
-    def corner(self, corner: str) -> None:
-        if corner not in CORNERS:
-            raise SettingsError(f"the label's corner {corner!r} is unknown, wanted {', '.join(CORNERS)}")
-        self._corner = corner
-
-    @property
-    def style(self) -> str:
-        """How the notice looks, one of STYLES; changed as the corner is. Raises SettingsError."""
-        return self._style
-
-    @style.setter
-    def style(self, style: str) -> None:
-        if style not in STYLES:
-            raise SettingsError(f"the label's style {style!r} is unknown, wanted {', '.join(STYLES)}")
-        self._style = style
+    def __init__(self, settings: LabelSettings | None = None) -> None:
+        self.settings = settings or LabelSettings()
+        self._corner = Corner()
+        self._made_for: tuple[int, int, LabelSettings] | None = None
+        self._plates: dict[str, Plate] = {}
 
     def __call__(self, image: Image, about: About | None = None) -> Image:
-        """A copy of image (h, w, 3) with the notice in its corner.
+        """A copy of image (h, w, 3) with the notice in a corner, where there is one in a corner without a face.
 
         Raises SinkError for a picture that is too small to carry it, or that is no BGR picture of 8 bits.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise SinkError(f"the label goes onto BGR pictures of 8 bits, seen {image.dtype} of shape {image.shape}")
-        plate = self._plate_for(image.shape[1], image.shape[0])
-        out = image.copy()
-        part = out[plate.y : plate.y + plate.colour.shape[0], plate.x : plate.x + plate.colour.shape[1]]
-        part[:] = (plate.colour + part * plate.keep) >> 8
-        return out
+        about, settings = about or About(), self.settings
+        plates = self._plates_for(image.shape[1], image.shape[0], settings)
+        covered = [corner for corner, plate in plates.items() if any(plate.meets(face) for face in about.drawn)]
+        return plates[self._corner(settings.corner, covered, about.at)].onto(image)
 
-    def _plate_for(self, width: int, height: int) -> Plate:
-        wanted = width, height, self._corner, self._style
+    def _plates_for(self, width: int, height: int, settings: LabelSettings) -> dict[str, Plate]:
+        wanted = width, height, settings
         if self._made_for != wanted:
-            self._plate, self._made_for = Plate.made(*wanted), wanted
-        return self._plate
+            self._plates = {at: Plate.made(width, height, replace(settings, corner=at)) for at in CORNERS}
+            self._made_for = wanted
+        return self._plates
 
 
-def _drawn(height: int, style: str) -> NDArray[np.uint8]:
-    """The notice in white on a black plate of this height, (height, w)."""
-    words, spark = (_BADGE if style == "badge" else TEXT), style != "text"
-    thickness = max(1, round(height / 11))
-    scale = cv2.getFontScaleFromHeight(_FONT, round(height * 0.5), thickness)
-    (wide, high), _ = cv2.getTextSize(words, _FONT, scale, thickness)
-    left = height if spark else height // 4
-    canvas = np.zeros((height, left + wide + height // 4), np.uint8)
-    if spark:
-        cv2.fillPoly(canvas, [_spark(height / 2, height / 2, height * 0.34)], 255, cv2.LINE_AA)
-    cv2.putText(canvas, words, (left, (height + high) // 2), _FONT, scale, 255, thickness, cv2.LINE_AA)
+def _drawn(settings: LabelSettings, row: int) -> NDArray[np.uint8]:
+    """The notice in white on a black plate, (height, w): the words of this row, or the badge, in the style."""
+    sheet = cv2.imdecode(np.fromfile(_WORDS / f"{settings.language}.png", np.uint8), cv2.IMREAD_GRAYSCALE)
+    if sheet is None:
+        raise SinkError(f"the label's words in {settings.language!r} are missing from this installation")
+    height = sheet.shape[0] // 3
+    row = _BADGE if settings.style == "badge" else row
+    words = sheet[row * height : (row + 1) * height]
+    words = words[:, : np.flatnonzero(words.any(0))[-1] + 1]
+    left = height if settings.style != "text" else height // 3
+    canvas = np.zeros((height, left + words.shape[1] + height // 3), np.uint8)
+    canvas[:, left : left + words.shape[1]] = words
+    if settings.style != "text":
+        cv2.fillPoly(canvas, [_spark(height / 2, height / 2, height * 0.36)], 255, cv2.LINE_AA)
     return canvas
 
 

@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 
-from realtime.egress.label import Label
+from realtime.egress.marks import Marks
 from realtime.errors import SourceError
 from realtime.face.geometry import Image
 from realtime.face.track import Tracker, TrackingSettings
@@ -34,7 +34,7 @@ class Swapper(swapper.Swapper):
         super().__init__(tracker, shelf, identity, fallback, meters, faces)
         self._forget = tracker.reset
         self._compose = Composer(fallback)
-        self._label = Label()
+        self._marks = Marks()
 
     @classmethod
     def load(
@@ -71,4 +71,4 @@ class Swapper(swapper.Swapper):
             raise SourceError(f"a picture is BGR of 8 bits, (h, w, 3), seen {image.dtype} of shape {image.shape}")
         self._forget()
         composed = self._compose(self(Frame(image, 0, time.perf_counter())))
-        return self._label(composed.image)
+        return self._marks(composed, alone=True)

@@ -12,6 +12,7 @@ import cv2
 from aiortc import RTCDataChannel
 
 from realtime.egress.gate import Gate
+from realtime.egress.label import LabelSettings
 from realtime.errors import LiveswapError, UnknownIdentity
 from realtime.face.detect import Detector, open_detector
 from realtime.face.landmarks import Landmarker
@@ -194,7 +195,7 @@ class Session:
         self._forget = forget
         self._limits = Limits.of(media)
         self._screens = Screens(media.fps)
-        self._gate = Gate(self._screens, corner=wish.label, style=wish.style)
+        self._gate = Gate(self._screens, label=LabelSettings(wish.label, wish.style))
         self._ages = Ages()
         self._sound = Sound(self._picture_delay)
         self._effort = Effort()
@@ -275,7 +276,7 @@ class Session:
         if self._wishes is None:
             raise OfferRefused(CONFLICT, "the session does not run")
         await self._wishes.run(self._engine.become, wish)
-        self._gate.corner, self._gate.style = wish.label, wish.style
+        self._gate.label = replace(self._gate.label, corner=wish.label, style=wish.style)
         self.wish = wish
 
     @property

@@ -10,11 +10,11 @@ from typing import Self
 import numpy as np
 import pytest
 
-from realtime.egress import gate as gate_module
 from realtime.egress.about import About
 from realtime.egress.gate import NOTICE, Gate
 from realtime.egress.instead import card
-from realtime.egress.label import Label
+from realtime.egress.label import Label, LabelSettings
+from realtime.egress.marks import Marks
 from realtime.errors import SettingsError, SinkError
 from realtime.face.geometry import Image
 from realtime.frame import Drawn, Frame
@@ -87,6 +87,10 @@ class Failing:
         if about.index in self.numbers:
             raise SinkError("no watermark")
         return image
+
+
+def marked_dark(image: Image, about: About) -> Image:
+    return np.zeros_like(image)
 
 
 async def through(gate: Gate, *frames: Frame) -> None:
@@ -183,30 +187,43 @@ async def test_the_sink_is_closed_when_the_run_fails() -> None:
     assert not sink.open
 
 
-def test_no_setting_takes_the_label_away() -> None:
-    assert list(inspect.signature(Gate).parameters) == ["sink", "marks", "corner", "style"]
-    assert "Label(corner, style)" in inspect.getsource(gate_module.Gate.__init__)
-    assert list(inspect.signature(Label).parameters) == ["corner", "style"]
-    for off in ("", "none", "off", "middle"):
-        with pytest.raises(SettingsError, match=r"corner .* is unknown, wanted bottom-left"):
-            Gate(Kept(), corner=off)
-        with pytest.raises(SettingsError, match=r"style .* is unknown, wanted text"):
-            Gate(Kept(), style=off)
+def test_nothing_but_a_disclosure_takes_the_label_away() -> None:
+    assert list(inspect.signature(Gate).parameters) == ["sink", "marks", "label", "disclosure"]
+    assert list(inspect.signature(Marks).parameters) == ["more", "label", "disclosure"]
 
 
-async def test_the_label_changes_its_corner_between_two_frames() -> None:
+async def test_a_disclosure_takes_the_labels_place_and_stands_in_the_file() -> None:
+    sink = Described()
+    await through(Gate(sink, [marked_dark], disclosure=" the host says so\nat the beginning "), white(0, 0.0))
+    assert np.array_equal(sink.frames[0].image, np.zeros((360, 640, 3), np.uint8))  # other marks stay
+    assert sink.metadata == {"comment": f"{NOTICE}; the audience is told: the host says so at the beginning"}
+
+
+@pytest.mark.parametrize("nothing", [" ", "...", "42"])
+def test_a_disclosure_says_something(nothing: str) -> None:
+    with pytest.raises(SettingsError, match="says nothing, wanted how the audience is told"):
+        Gate(Kept(), disclosure=nothing)
+
+
+async def test_the_label_changes_between_two_frames() -> None:
     sink = Kept()
-    async with Gate(sink, corner="top-right") as gate:
+    async with Gate(sink, label=LabelSettings("top-right")) as gate:
         await gate.write(frame_of(scene(640, 360)))
-        gate.corner = "bottom-left"
+        gate.label = LabelSettings("bottom-left", language="de")
         await gate.write(frame_of(scene(640, 360)))
-        with pytest.raises(SettingsError, match="corner 'nowhere' is unknown"):
-            gate.corner = "nowhere"
-        assert gate.corner == "bottom-left"
     first, second = (frame.image for frame in sink.frames)
     assert np.array_equal(first[180:], scene(640, 360)[180:])
     assert np.array_equal(second[:180], scene(640, 360)[:180])
-    assert words_in(second) > 0.9
+    assert words_in(second, language="de") > 0.9
+
+
+async def test_the_label_leaves_a_face_that_stays_in_its_corner() -> None:
+    sink = Kept()
+    face = Drawn("aster", "", (0, 200, 200, 400))
+    frames = [replace(frame_of(scene(640, 360), index), at=index / 2) for index in range(12)]
+    await through(Gate(sink), *frames[:2], *(replace(frame, drawn=(face,)) for frame in frames[2:]))
+    corners = ["bottom-left" if words_in(frame.image) > 0.9 else "bottom-right" for frame in sink.frames]
+    assert corners == ["bottom-left"] * 6 + ["bottom-right"] * 6  # 3 s in its corner, the last 2 of them covered
 
 
 async def test_marking_leaves_the_event_loop_free() -> None:
