@@ -5,7 +5,7 @@ import importlib.metadata
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -22,6 +22,7 @@ from realtime.devices import devices as find_devices
 from realtime.egress.gate import Gate
 from realtime.errors import LiveswapError, MissingExtra, SinkError, SourceMissing
 from realtime.face.track import Tracker
+from realtime.flow.fitter import Fitter
 from realtime.flow.meters import Meters
 from realtime.flow.pipeline import Pipeline, Source, Stage
 from realtime.frame import Frame
@@ -29,7 +30,7 @@ from realtime.keys import Controls, Keyboard, typed
 from realtime.settings import Settings, load
 from realtime.signals import ended_by_signals
 from realtime.sinks.fan_out import FanOut
-from realtime.sinks.open import open_sink
+from realtime.sinks.open import is_virtual_camera, open_sink
 from realtime.sinks.writable import check_writable
 from realtime.sources.open import open_source
 from realtime.sources.still import Still
@@ -111,14 +112,14 @@ async def carry(
     swapper = Swapper(models.tracker, models.shelf, models.identity, how, meters, settings.faces, settings.fade)
     controls = Controls(swapper, models.shelf)
     composer = Composer(settings.fallback, settings.composing)
-    source = open_source(settings.source, settings.live, settings.width, settings.height, settings.fps)
+    source = open_source(settings.source, settings.live, settings.width, settings.height, settings.fps, settings.fit)
     swap = swapper if pictures is None else lambda frame: pictures.note(swapper(frame))
     sound = source.path if isinstance(source, VideoFile) else None
     names = sinks_for(source, settings)
     sink = open_sink(names, source.live, sound, settings.fps or 30.0, controls.press)
     aside = models.tracker.looking_aside() if source.live else nullcontext()
     async with found(source), Gate(sink if pictures is None else album.Kept(sink, pictures)) as gate:
-        pipeline = Pipeline(source, group(swap, composer), gate, meters)
+        pipeline = Pipeline(source, group(swap, fitted(composer, names, settings)), gate, meters)
         with aside, ended_by_signals(pipeline.stop) as signals, keyboard(controls.press) as heard:
             if heard and console is not None:
                 console.print(controls.hint)
@@ -127,6 +128,15 @@ async def carry(
     if isinstance(sink, FanOut):
         meters.missed(dict(zip(names, sink.dropped, strict=True)))
     return signals[0] if signals else 0
+
+
+def fitted(compose: Callable[[Swapped], Frame], sinks: Sequence[str], settings: Settings) -> Callable[[Swapped], Frame]:
+    """The same, with every frame in one size where a sink or the settings want that."""
+    cropped = settings.fit != "letterbox" and settings.width and settings.height
+    if not cropped and not any(map(is_virtual_camera, sinks)):
+        return compose
+    fit = Fitter(settings.fit, settings.width, settings.height)
+    return lambda swapped: fit(compose(swapped))
 
 
 @asynccontextmanager
@@ -187,6 +197,9 @@ def run(
     height: Annotated[int | None, typer.Option(metavar="PIXELS", help="Likewise.")] = None,
     fps: Annotated[
         float | None, typer.Option(metavar="RATE", help="Frames in a second, of a camera or pictures.")
+    ] = None,
+    fit: Annotated[
+        str | None, typer.Option(metavar="letterbox|crop", help="How pictures of another shape come into a size.")
     ] = None,
     no_face: Annotated[
         str | None, typer.Option(metavar="pass|hold|blank|blur", help="What is shown while there is no face.")

@@ -10,6 +10,7 @@ from typing import Any, Final, get_type_hints
 
 from realtime.errors import SettingsError
 from realtime.face.track import TrackingSettings
+from realtime.flow.fitter import check_fit
 from realtime.sources.limits import check_asked
 from realtime.swap.casting import Casting
 from realtime.swap.compose import ComposeSettings
@@ -48,6 +49,7 @@ class Settings:
     width: int | None = None  # pixels asked of a camera; a file's pictures are fitted into that size
     height: int | None = None
     fps: float | None = None  # frames in a second asked of a camera, or the rate of pictures
+    fit: str = "letterbox"  # of pictures into a size of another shape: letterbox (bars) or crop
     no_face: str = "pass"  # what is shown without a face: pass, hold, blank or blur
     unsure: str = "blur"  # what is shown where a real face may be, or a model failed: blur, hold, blank, pass or raise
     tail: float = 1.0  # seconds for which the place of a lost face is unsure
@@ -65,6 +67,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_asked(self.width, self.height, self.fps)
+        check_fit(self.fit)
         _within("duration", self.duration, 0.01, LONGEST, "seconds")
         _within("faces", self.faces, 1, MOST_FACES, "faces")
         _within("fade", self.fade, 0, 10, "seconds")

@@ -27,3 +27,16 @@ def pad_to_even(image: Image) -> Image:
     if h % 2 == 0 and w % 2 == 0:
         return image
     return np.pad(image, ((0, h % 2), (0, w % 2), (0, 0)), mode="edge")
+
+
+def cover(image: Image, width: int, height: int) -> Image:
+    """The middle of the picture, filling the whole size; the picture itself where the size is right."""
+    h, w = image.shape[:2]
+    if (w, h) == (width, height):
+        return image
+    scale = max(width / w, height / h)
+    shown = min(w, max(1, round(width / scale))), min(h, max(1, round(height / scale)))
+    left, top = (w - shown[0]) // 2, (h - shown[1]) // 2
+    middle = image[top : top + shown[1], left : left + shown[0]]
+    resized = cv2.resize(middle, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    return np.asarray(resized, np.uint8)

@@ -22,22 +22,27 @@ def open_sink(
 ) -> Sink:
     """The sink, or several side by side, that texts name.
 
-    A text is "virtualcam", "virtualcam:/dev/video10", "preview", "null", "out.mp4", "out.png" or "out-%05d.png".
-    `live` is the source's; `sound` is the file whose sound a recording gets; `press` takes the digits typed into a
-    preview. Raises SettingsError where no sink or the same one twice is named, SinkError where a text names none.
+    A text is "virtualcam", "virtualcam:/dev/video10", "virtualcam:part of a name", "preview", "null", "out.mp4",
+    "out.png" or "out-%05d.png". `live` is the source's; `sound` is the file whose sound a recording gets; `press`
+    takes the digits typed into a preview. Raises SettingsError where no sink or the same one twice is named, SinkError
+    where a text names none.
     """
     if not texts:
         raise SettingsError("there is no sink: wanted at least one, such as virtualcam, out.mp4 or null")
     if twice := sorted({text for text in texts if list(texts).count(text) > 1}):
         raise SettingsError(f"sink {twice[0]} is named twice")
-    sinks = [_named(text, sound, fps, press) for text in texts]
+    sinks = [_named(text, live, sound, fps, press) for text in texts]
     return sinks[0] if len(sinks) == 1 else FanOut(sinks, live)
 
 
-def _named(text: str, sound: Path | None, fps: float, press: Callable[[str], None] | None) -> Sink:
-    kind, _, device = text.partition(":")
-    if kind == "virtualcam":
-        return VirtualCamera(device or None, fps)
+def is_virtual_camera(text: str) -> bool:
+    """Whether a text names a virtual camera, whose pictures all have one size."""
+    return text.partition(":")[0] == "virtualcam"
+
+
+def _named(text: str, live: bool, sound: Path | None, fps: float, press: Callable[[str], None] | None) -> Sink:
+    if is_virtual_camera(text):
+        return VirtualCamera(text.partition(":")[2] or None, fps, live)
     if text == "preview":
         return Preview(press=press)
     if text == "null":

@@ -1,77 +1,115 @@
 """A camera that any video-call program can pick: v4l2loopback on Linux, OBS on Windows and macOS."""
 
 import logging
-import sys
+import platform
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from realtime.errors import MissingExtra, SinkError
+from realtime.errors import LiveswapError, MissingExtra, SinkError
 from realtime.flow.letterbox import Image, letterbox, pad_to_even
 from realtime.flow.owner import Owner
 from realtime.frame import Frame
+from realtime.sinks.loopback import ADVICE, Kernel, free
+from realtime.sinks.pace import Pace
 
 logger = logging.getLogger(__name__)
 
-PACKAGE = "a virtual camera needs the package pyvirtualcam: pip install 'liveswap[virtualcam]'"
-LOOPBACKS = Path("/sys/devices/virtual/video4linux")  # where Linux lists cameras that are no hardware
+PACKAGE: Final = "a virtual camera needs the package pyvirtualcam: pip install 'liveswap[virtualcam]'"
+OBS: Final = "install OBS Studio (https://obsproject.com), then start and stop its virtual camera once"
 
 
 class VirtualCamera(Owner):
     """A virtual camera as a sink; it opens in `async with`.
 
-    The first frame decides the size, made even where it is odd; later frames of another size are fitted in.
+    The first frame decides the size, made even where it is odd; later frames of another size are fitted in. Pictures
+    go at the rate that was asked for: where a frame is late, the last one goes again, so that no program that watches
+    ever waits. They have come through the gate, and so have those that go again.
     """
 
-    def __init__(self, device: str | None = None, fps: float = 30.0, loopbacks: Path = LOOPBACKS) -> None:
+    def __init__(
+        self, device: str | None = None, fps: float = 30.0, live: bool = True, kernel: Kernel | None = None
+    ) -> None:
+        """device is a path, a number or a part of a name; None: the first there is. Frames that come too fast are
+        left out where the source is live, and waited with otherwise.
+        """
         super().__init__("virtual camera")
-        self._device = device  # such as /dev/video10; None: the first there is
+        self._device = device
         self._fps = fps
-        self._loopbacks = loopbacks
+        self._live = live
+        self._kernel = kernel or Kernel()
         self._camera: Any = None  # pyvirtualcam.Camera, from the first frame on
+        self._pace: Pace | None = None
 
     async def _acquire(self, opening: AsyncExitStack) -> None:
-        """Raises MissingExtra, with what to install, where the package or (on Linux) the driver is missing."""
-        try:
-            import pyvirtualcam
-        except ImportError as error:
-            raise MissingExtra(PACKAGE) from error
-        self._package = pyvirtualcam
-        if sys.platform == "linux" and not any(self._loopbacks.glob("*")):
-            raise MissingExtra(driver_advice(sys.platform))
+        """Raises MissingExtra, with what to install, where the package or the driver is missing.
+
+        On Linux also SinkError, with what to do, where there is no such device or it takes no pictures.
+        """
+        self._package = _package()
+        if platform.system() == "Linux":
+            self._device = str(await self._worker.run(self._kernel.writable, self._device))
         opening.push_async_callback(self._worker.run, self._close)
 
     async def write(self, frame: Frame) -> None:
         """Shows the frame to whoever looks through the camera. Raises MissingExtra or SinkError where it cannot."""
-        await self._worker.run(self._send, frame.image)
+        await self._worker.run(self._show, frame.image)
 
-    def _send(self, image: Image) -> None:
-        if self._camera is None:
-            self._start(pad_to_even(image))
-        self._camera.send(letterbox(pad_to_even(image), self._camera.width, self._camera.height))
+    def _show(self, image: Image) -> None:
+        if self._pace is None:
+            self._pace = self._start(pad_to_even(image))
+        self._pace.show(letterbox(pad_to_even(image), self._camera.width, self._camera.height), wait=not self._live)
 
-    def _start(self, first: Image) -> None:
+    def _start(self, first: Image) -> Pace:
         height, width = first.shape[:2]
         bgr = self._package.PixelFormat.BGR
         try:
             self._camera = self._package.Camera(width, height, self._fps, fmt=bgr, device=self._device)
         except RuntimeError as error:
-            if self._device is None and sys.platform != "linux":
-                raise MissingExtra(f"{driver_advice(sys.platform)} (seen: {error})") from error
-            raise SinkError(f"the virtual camera {self._device or ''} does not open: {error}") from error
-        logger.info("virtual camera %s: %d x %d", self._camera.device, width, height)
+            raise self._refused(error) from error
+        logger.info("virtual camera %s: %d x %d at %g fps", self._camera.device, width, height, self._fps)
+        return Pace(self._camera.send, self._fps, f"the virtual camera {self._camera.device}")
+
+    def _refused(self, error: RuntimeError) -> LiveswapError:
+        seen = " ".join(str(error).split())
+        if platform.system() == "Linux":
+            return SinkError(f"{self._kernel.busy(Path(self._device or ''))} (seen: {seen})")
+        return SinkError(
+            f"the virtual camera {self._device or ''} does not open: close the program that writes to it, or {OBS} "
+            f"(seen: {seen})"
+        )
 
     def _close(self) -> None:
-        if self._camera is not None:
-            self._camera.close()
+        if self._pace is None:
+            return
+        if not self._pace.close():
+            return  # the driver still holds the picture
+        device = self._camera.device
+        self._camera.close()
+        if platform.system() == "Linux":
+            free(Path(device))
 
 
-def driver_advice(platform: str) -> str:
+def obstacle(kernel: Kernel | None = None) -> LiveswapError | None:
+    """What keeps `--sink virtualcam` from working here, as far as can be known before a picture is sent."""
+    try:
+        _package()
+        if platform.system() == "Linux":
+            (kernel or Kernel()).writable(None)
+    except LiveswapError as error:
+        return error
+    return None
+
+
+def driver_advice(system: str) -> str:
     """What to install, on this system, to have a virtual camera."""
-    if platform == "linux":
-        how = (
-            "install v4l2loopback-dkms, then: sudo modprobe v4l2loopback devices=1 exclusive_caps=1 card_label=liveswap"
-        )
-    else:
-        how = "install OBS (https://obsproject.com) and start its virtual camera once"
-    return f"there is no virtual camera driver: {how}"
+    return f"there is no virtual camera driver: {ADVICE if system == 'linux' else OBS}"
+
+
+def _package() -> Any:
+    """pyvirtualcam. Raises MissingExtra."""
+    try:
+        import pyvirtualcam
+    except ImportError as error:
+        raise MissingExtra(PACKAGE) from error
+    return pyvirtualcam

@@ -19,10 +19,12 @@ def open_source(
     width: int | None = None,
     height: int | None = None,
     fps: float | None = None,
+    fit: str = "letterbox",
 ) -> Source:
     """The source that a text such as "0", "/dev/video0", "clip.mp4", "picture.jpg" or "folder/" names.
 
     A camera is live in any case. None asks for nothing: a file keeps its size, a camera is asked for 1280x720 at 30.
+    A fit other than letterbox leaves a file's pictures whole, for somebody else to bring into width x height.
     Raises SettingsError for an absurd size or rate, SourceMissing where there is no such file, SourceError for a pipe;
     a camera is looked for when the source is entered.
     """
@@ -30,6 +32,8 @@ def open_source(
     if text.isdecimal() or text.startswith("/dev/"):
         device = int(text) if text.isdecimal() else text
         return Webcam(WebcamSettings(device, width or 1280, height or 720, fps or RATE))
+    if fit != "letterbox" and width and height:
+        width = height = None
     path = Path(text)
     if not text or not path.exists():
         raise SourceMissing(f"there is no file, folder or camera {text!r}")

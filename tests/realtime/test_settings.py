@@ -106,6 +106,7 @@ def test_a_file_of_bytes_is_no_toml(tmp_path: Path) -> None:
         ({"tail": float("nan")}, "tail is nan"),
         ({"threads": 0}, "0 threads"),
         ({"provider": "abacus"}, "abacus"),
+        ({"fit": "stretch"}, "letterbox or crop"),
         ({"precision": "fp8"}, "fp8"),
         ({"no_face": "show"}, "no_face is 'show'"),
         ({"unsure": "show"}, "unsure is 'show'"),
@@ -136,6 +137,7 @@ def test_every_setting_can_be_written_down(tmp_path: Path) -> None:
         "width": "640",
         "height": "360",
         "size": "'small'",
+        "fit": "'crop'",
     }
     for field in fields(Settings):
         kind = str(field.type).replace("<class '", "").partition("'")[0].partition(" ")[0].partition("[")[0]
