@@ -21,12 +21,12 @@ from realtime.flow.letterbox import letterbox
 from realtime.flow.mailbox import Mailbox
 from realtime.frame import Frame
 from realtime.webrtc.media import LEAST_SIDE
+from realtime.webrtc.sizes import size_of, stands_alone
 
 EARLY: Final = 0.3  # of the time between two frames, by which one may come too early and still count
 MOST_WAITING: Final = 10  # encoded frames before a decoder that is too slow
 ASK_S: Final = 0.5  # between two wishes for a picture that stands alone, seconds
-H264_START: Final = b"\x00\x00\x00\x01"
-VP8_START: Final = b"\x9d\x01\x2a"
+MOST_SIDE: Final = 4096  # px: of a picture that is decoded at all; a camera's largest is 3840
 SOUND_PACKETS: Final = 4  # a missing packet of sound is waited for until so many came after it
 
 
@@ -36,7 +36,8 @@ class Whole(JitterBuffer):
     aiortc's own buffer waits for the first packet of the next frame, and for four more packets of sound: 33 and 80 ms
     late, and at one frame a second a whole second. Its decoders have queues without end, so where they are too slow,
     as for 4K on a busy machine, pictures would be later and later: here they are left out from when too many wait
-    until the next one that stands alone, which the peer is asked for.
+    until the next one that stands alone, which the peer is asked for. So are pictures that announce sides beyond
+    MOST_SIDE, for which a decoder would make room of up to a gigabyte, and all that build on them.
     """
 
     def __init__(
@@ -59,7 +60,9 @@ class Whole(JitterBuffer):
         wanted, frame = super().add(packet)
         if frame is None:
             return wanted, None
-        if self._skipping:
+        if self._marked and max(size_of(frame.data) or (0, 0)) > MOST_SIDE:
+            self._skipping = True
+        elif self._skipping:
             self._skipping = self._waiting() > 1 or (self._marked and not stands_alone(frame.data))
         elif self._waiting() >= MOST_WAITING:
             self._skipping = True
@@ -96,13 +99,6 @@ def make_prompt(receiver: RTCRtpReceiver, kind: str) -> None:
     waiting = getattr(receiver, "_RTCRtpReceiver__decoder_queue").qsize  # noqa: B009  (not mangled as ours)
     video = kind == "video"
     setattr(receiver, name, Whole(512 if video else SOUND_PACKETS, video, waiting))
-
-
-def stands_alone(data: bytes) -> bool:
-    """Whether an encoded picture, VP8 or H.264 with start codes, needs no other one to be decoded."""
-    if data.startswith(H264_START):
-        return any(part[:1] and part[0] & 0x1F in (5, 7) for part in data.split(H264_START))
-    return data[3:6] == VP8_START and not data[0] & 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from aiortc.rtp import RtpPacket
 
 from realtime.errors import EndOfStream
 from realtime.frame import Frame
-from realtime.webrtc.intake import MOST_WAITING, SOUND_PACKETS, Camera, Whole, fitting, stands_alone
+from realtime.webrtc.intake import MOST_SIDE, MOST_WAITING, SOUND_PACKETS, Camera, Whole, fitting
+from realtime.webrtc.sizes import stands_alone
 from tests.realtime.webrtc.people import demo
 
 
@@ -77,6 +78,25 @@ def test_sound_is_given_at_once_and_a_lost_packet_holds_it_up_only_briefly() -> 
     after = given(buffer, *(packet(n, n * 960, False, b"%d" % n) for n in range(4, 20)))
     assert after[0] == b"4"
     assert after[-1] in (b"16", b"17", b"18", b"19")
+
+
+def vp8(width: int, height: int, alone: bool = True) -> bytes:
+    """The head of a picture in VP8."""
+    return (
+        bytes([0x10 if alone else 0x11, 0, 0])
+        + b"\x9d\x01\x2a"
+        + b"".join(side.to_bytes(2, "little") for side in (width, height))
+    )
+
+
+def test_pictures_too_large_to_make_room_for_are_left_out_with_all_that_build_on_them() -> None:
+    now = [0.0]
+    buffer = Whole(512, True, clock=lambda: now[0])
+    assert given(buffer, packet(1, 1, True, vp8(640, 480))) == [vp8(640, 480)]
+    wanted, frame = buffer.add(packet(2, 2, True, vp8(MOST_SIDE + 1, 480)))
+    assert (wanted, frame) == (True, None)  # a smaller one is asked for
+    assert given(buffer, packet(3, 3, True, vp8(640, 480, alone=False))) == []
+    assert given(buffer, packet(4, 4, True, vp8(480, MOST_SIDE))) == [vp8(480, MOST_SIDE)]
 
 
 def test_where_the_decoder_is_too_slow_pictures_are_left_out_until_one_that_stands_alone() -> None:
