@@ -17,6 +17,7 @@ UNSURE: Final = ("blur", "hold", "blank", "pass", "raise")
 OTHERS: Final = ("blur", "pass")
 LONGEST_TAIL: Final = 60.0  # seconds
 _CELLS: Final = 8  # a blurred region keeps this many cells along its longer side: nobody can be recognised
+_EDGE: Final = 0.1  # of a place's longer side, over which its blur fades out around it
 _CORNERS: Final = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float32)  # of the template's unit square
 
 Box = NDArray[np.float32]  # (4,) x1 y1 x2 y2 in frame px
@@ -75,16 +76,25 @@ def hidden(image: Image, how: str, held: Image | None) -> Image:
 
 
 def veiled(image: Image, how: str, places: Sequence[Box]) -> Image:
-    """The image with these places hidden under one of OTHERS or UNSURE; a copy unless there is nothing to hide."""
+    """The image with these places hidden under one of OTHERS or UNSURE; a copy unless there is nothing to hide.
+
+    A blur is whole within the place and fades out around it, so that it does not stand in the picture like a box.
+    """
     if how == "pass" or not places:
         return image
-    height, width = image.shape[:2]
     out = image.copy()
     for box in places:
-        (x0, y0), (x1, y1) = np.floor(box[:2]).astype(int), np.ceil(box[2:]).astype(int)
-        part = out[max(0, y0) : max(0, min(y1, height)), max(0, x0) : max(0, min(x1, width))]
-        if part.size:
-            part[:] = 0 if how == "blank" else _blurred(part)
+        inner = _within(box, image)
+        if inner is None:
+            continue
+        if how == "blank":
+            out[inner] = 0
+            continue
+        edge = max(1.0, _EDGE * float((box[2:] - box[:2]).max()))
+        outer = _within(np.concatenate([box[:2] - edge, box[2:] + edge]), image)
+        assert outer is not None  # it holds the inner one
+        part = out[outer]
+        part[:] = _mixed(_blurred(part), part, _fading(outer, inner, edge))
     return out
 
 
@@ -112,6 +122,32 @@ def _of_size(held: Image, image: Image) -> Image:
     if held.shape == image.shape:
         return held
     return np.asarray(cv2.resize(held, (image.shape[1], image.shape[0])), np.uint8)
+
+
+Region = tuple[slice, slice]  # rows and columns of a picture
+
+
+def _within(box: Box, image: Image) -> Region | None:
+    """The pixels of image that box touches; None where there are none."""
+    height, width = image.shape[:2]
+    (x0, y0), (x1, y1) = np.floor(box[:2]).astype(int), np.ceil(box[2:]).astype(int)
+    rows, columns = slice(max(0, y0), min(y1, height)), slice(max(0, x0), min(x1, width))
+    return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
+
+
+def _fading(outer: Region, inner: Region, edge: float) -> NDArray[np.float32]:
+    """How much the blur shows in outer (h, w): 1 within inner, 0 from edge px around it on, with round corners."""
+    away = [
+        np.maximum(np.maximum(near.start - at, at - (near.stop - 1)), 0).astype(np.float32)
+        for at, near in ((np.arange(far.start, far.stop), near) for far, near in zip(outer, inner, strict=True))
+    ]
+    distance = np.hypot(away[0][:, None], away[1][None])
+    return np.asarray(np.clip(1 - distance / edge, 0, 1), np.float32)
+
+
+def _mixed(over: Image, under: Image, share: NDArray[np.float32]) -> Image:
+    """over where share (h, w) is 1, under where it is 0."""
+    return np.asarray(cv2.blendLinear(over, np.ascontiguousarray(under), share, 1 - share), np.uint8)
 
 
 def _blurred(part: Image) -> Image:

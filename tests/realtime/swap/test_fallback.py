@@ -119,6 +119,30 @@ def test_the_blur_spares_no_corner_of_a_turned_face() -> None:
     assert np.array_equal(image, scene(640, 480))
 
 
+@pytest.mark.parametrize("box", [(200, 150, 400, 350), (-50, -50, 120, 90), (560, 400, 700, 600), (0, 0, 640, 480)])
+def test_a_blur_is_whole_in_its_place_and_fades_out_around_it(box: tuple[int, int, int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+    shown = veiled(image, "blur", (np.array(box, np.float32),))
+    x0, y0, x1, y1 = np.clip(box, 0, (640, 480, 640, 480))
+    assert detail(shown[y0:y1, x0:x1]) < 2  # of 85 in noise
+    edge = 0.1 * max(box[2] - box[0], box[3] - box[1])
+    rows, columns = np.mgrid[:480, :640]
+    away = np.hypot(
+        np.maximum(0, np.maximum(x0 - columns, columns - x1)), np.maximum(0, np.maximum(y0 - rows, rows - y1))
+    )
+    far = away > edge + 2
+    assert np.array_equal(shown[far], image[far])
+    changed = np.abs(shown.astype(int) - image).mean(2)
+    near = (away > 0) & (away < edge / 3), (away > edge / 2) & (away < edge)
+    if near[0].any():
+        assert changed[near[0]].mean() > 1.5 * changed[near[1]].mean() > 0
+
+
+def test_a_place_outside_the_picture_hides_nothing() -> None:
+    image = scene(640, 480)
+    assert np.array_equal(veiled(image, "blur", (np.array([700, 10, 900, 90], np.float32),)), image)
+
+
 @pytest.mark.parametrize(
     ("setting", "value"), [("no_face", "raise"), ("no_face", "Pass"), ("unsure", "ignore"), ("others", "hold")]
 )
