@@ -423,8 +423,8 @@ def perform(
 
 
 def say_choice(settings: Settings, shelf: Shelf) -> None:
-    """Where the models run, on stderr, unless somebody has said where they shall."""
-    if settings.provider == "auto":
+    """Where the models run, on stderr, where that is not the processor and nobody has said so."""
+    if settings.provider == "auto" and shelf.encoder.provider != "cpu":
         typer.echo(f"the models run on {shelf.encoder.provider}, chosen by --provider auto", err=True)
 
 
