@@ -19,6 +19,7 @@ from rich.table import Table
 from realtime import album
 from realtime import report as reports
 from realtime.devices import devices as find_devices
+from realtime.doctor.command import doctor
 from realtime.egress.gate import Gate
 from realtime.errors import LiveswapError, MissingExtra, SinkError, SourceMissing
 from realtime.face.track import Tracker
@@ -382,6 +383,9 @@ def devices(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = 
         typer.echo("camera          none; `liveswap demo` needs none")
     virtual = found.virtual_camera
     typer.echo(f"virtual camera  {'--sink virtualcam  ' if virtual.available else 'none: '}{virtual.detail}")
+
+
+app.command()(doctor)
 
 
 def say_version(wanted: bool) -> None:

@@ -66,18 +66,9 @@ class VirtualCamera(Owner):
         try:
             self._camera = self._package.Camera(width, height, self._fps, fmt=bgr, device=self._device)
         except RuntimeError as error:
-            raise self._refused(error) from error
+            raise _refused(error, self._device, self._kernel) from error
         logger.info("virtual camera %s: %d x %d at %g fps", self._camera.device, width, height, self._fps)
         return Pace(self._camera.send, self._fps, f"the virtual camera {self._camera.device}")
-
-    def _refused(self, error: RuntimeError) -> LiveswapError:
-        seen = " ".join(str(error).split())
-        if platform.system() == "Linux":
-            return SinkError(f"{self._kernel.busy(Path(self._device or ''))} (seen: {seen})")
-        return SinkError(
-            f"the virtual camera {self._device or ''} does not open: close the program that writes to it, or {OBS} "
-            f"(seen: {seen})"
-        )
 
     def _close(self) -> None:
         if self._pace is None:
@@ -91,14 +82,29 @@ class VirtualCamera(Owner):
 
 
 def obstacle(kernel: Kernel | None = None) -> LiveswapError | None:
-    """What keeps `--sink virtualcam` from working here, as far as can be known before a picture is sent."""
+    """What keeps `--sink virtualcam` from working here, as far as it can be known before a picture is sent.
+
+    Where OBS is the driver, its camera is opened for a moment.
+    """
     try:
-        _package()
+        package = _package()
         if platform.system() == "Linux":
             (kernel or Kernel()).writable(None)
+        else:
+            package.Camera(640, 480, 30, fmt=package.PixelFormat.BGR, device=None).close()
     except LiveswapError as error:
         return error
+    except RuntimeError as error:
+        return _refused(error, None, kernel or Kernel())
     return None
+
+
+def _refused(error: RuntimeError, device: str | None, kernel: Kernel) -> LiveswapError:
+    seen = " ".join(str(error).split())
+    if platform.system() == "Linux":
+        return SinkError(f"{kernel.busy(Path(device or ''))} (seen: {seen})")
+    name = device or "OBS Virtual Camera"
+    return SinkError(f"{name} does not open: close the program that writes to it, or {OBS} (seen: {seen})")
 
 
 def driver_advice(system: str) -> str:

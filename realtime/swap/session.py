@@ -1,7 +1,7 @@
 """The one place that creates inference sessions: provider, threads, precision, warm-up and self-test."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -202,13 +202,45 @@ def probe(session: ort.InferenceSession, shape: Shape) -> Feed:
     }
 
 
-def _create(source: str | bytes, name: str, settings: SessionSettings, provider: str) -> ort.InferenceSession:
+def bare_session(
+    model: Path, settings: SessionSettings, literal: bool = False, profile: Path | None = None
+) -> ort.InferenceSession:
+    """A session on the provider of the settings as it is, neither warmed up nor compared: for whoever examines it.
+
+    literal runs the graph as the file has it, without onnxruntime's optimisations; profile is what the files of
+    onnxruntime's profiler are called. Raises NoAcceleration, or ModelError as open_session does.
+    """
+
+    def adjust(options: ort.SessionOptions) -> None:
+        if literal:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        if profile is not None:
+            options.enable_profiling, options.profile_file_prefix = True, str(profile)
+
+    accelerator = wanted(settings, ort.get_available_providers())
+    if accelerator == "cuda":
+        ort.preload_dlls()
+    session = _create(str(_existing(model)), model.name, settings, ACCELERATORS.get(accelerator, CPU), adjust)
+    if accelerator and provider_of(session) != accelerator:
+        raise NoAcceleration(f"onnxruntime could not load {ACCELERATORS[accelerator]}")
+    return session
+
+
+def _create(
+    source: str | bytes,
+    name: str,
+    settings: SessionSettings,
+    provider: str,
+    adjust: Callable[[ort.SessionOptions], None] | None = None,
+) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level = 3  # errors only: unused initializers and the like are no news for an operator
     options.intra_op_num_threads = settings.threads
     options.inter_op_num_threads = 1
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # or the pools of two models fight
+    if adjust is not None:
+        adjust(options)
     exact = provider == ACCELERATORS["cuda"] and settings.precision == "fp32"
     accelerated = [(provider, {"use_tf32": "0"} if exact else {})] if provider != CPU else []
     try:

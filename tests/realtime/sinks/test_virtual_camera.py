@@ -126,6 +126,14 @@ def test_nothing_is_in_the_way_of_a_free_camera(driver: type[FakeDriver], fake: 
     assert driver.opened == []
 
 
+def test_where_obs_is_the_driver_its_camera_is_tried(driver: type[FakeDriver], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.system", lambda: "Windows")
+    assert obstacle() is None
+    assert [camera.closed for camera in driver.opened] == [True]
+    driver.fault = RuntimeError("'obs' backend: virtual camera output could not be started")
+    assert "OBS Virtual Camera does not open: close the program that writes to it, or install OBS" in str(obstacle())
+
+
 @pytest.mark.skipif(sys.platform != "linux" or bool(Kernel().loopbacks()), reason="this machine may have a driver")
 async def test_this_very_machine_lacks_the_package_or_the_driver_and_says_so() -> None:
     with pytest.raises(MissingExtra, match=r"virtual camera .*install"):
