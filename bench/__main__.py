@@ -13,6 +13,7 @@ from bench import compose as bench_compose
 from bench import latency as bench_latency
 from bench import stages as bench_stages
 from bench import switch as bench_switch
+from bench.beside import policies
 from bench.detection import detection
 from bench.glass import glass
 from bench.landmarks import landmarks
@@ -149,6 +150,7 @@ app.command()(tracking)
 app.command()(landmarks)
 app.command()(quality)
 app.command()(glass)
+app.command()(policies)
 
 
 def keep(numbers: dict[str, Any], path: Path | None) -> None:
