@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import struct
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ ADVICE: Final = f"install v4l2loopback-dkms, then: {LOAD}"
 QUERYCAP: Final = 0x80685600  # VIDIOC_QUERYCAP
 STREAMON: Final = 0x40045612  # VIDIOC_STREAMON
 _CAPABILITY: Final = struct.Struct("=16s32s32s3I12x")  # driver, card, bus, version, of the card, of the node
+SETTLING_S: Final = 0.3  # seconds in which a writer that nobody knew of would write again, and lock what was freed
 _TO_WRITE: Final = 2  # V4L2_BUF_TYPE_VIDEO_OUTPUT
 _OUTPUT: Final = 0x00000002 | 0x00002000  # one plane, several planes
 
@@ -72,6 +74,7 @@ class Kernel:
                 return None
             if not self.holders(path):
                 free(path)
+                time.sleep(SETTLING_S)
                 if _takes_pictures(path):
                     return None
         except OSError as error:
@@ -102,9 +105,9 @@ class Kernel:
 def free(path: Path) -> None:
     """Makes a virtual camera that was written to ready for its next writer.
 
-    With exclusive_caps=1, v4l2loopback 0.12 stays as it is after a writer has gone, and takes no further one until the
-    module is loaded anew; a writer that begins to stream and leaves puts that right. Newer ones do not need it. What
-    fails is of no consequence: the camera is as it was.
+    With exclusive_caps=1, v4l2loopback 0.12 does not notice that a writer has gone that never began to stream, and
+    takes no further one until the module is loaded anew. One that begins to stream and goes is noticed, even where
+    its beginning is refused. Newer versions do not need it. What fails is of no consequence.
     """
     import fcntl  # only where there is Linux
 
@@ -114,10 +117,14 @@ def free(path: Path) -> None:
         logger.debug("%s was not freed: %s", path, error.strerror)
         return
     try:
-        fcntl.ioctl(device, STREAMON, struct.pack("=i", _TO_WRITE))
-        fcntl.ioctl(device, QUERYCAP, bytearray(_CAPABILITY.size))
-    except OSError as error:
-        logger.debug("%s was not freed: %s", path, error.strerror)
+        for request, argument in (
+            (STREAMON, struct.pack("=i", _TO_WRITE)),
+            (QUERYCAP, bytearray(_CAPABILITY.size)),
+        ):
+            try:
+                fcntl.ioctl(device, request, argument)
+            except OSError as error:
+                logger.debug("%s refused %#x while it was freed: %s", path, request, error.strerror)
     finally:
         os.close(device)
 

@@ -47,7 +47,7 @@ class FakeKernel:
             self.streamed.append(path)
             if self.heals:
                 self.locked.discard(path)
-            return 0
+            raise OSError(errno.EINVAL, "Invalid argument")  # as 0.12 does before a format is set
         if request != QUERYCAP or path.parent != self.kernel.devices:
             raise OSError(errno.ENOTTY, "Inappropriate ioctl for device")
         struct.pack_into("=I", argument, 88, CAPTURE if path in self.locked else OUTPUT)

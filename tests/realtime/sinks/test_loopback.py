@@ -71,6 +71,16 @@ def test_another_one_is_taken_where_the_first_is_busy(fake: FakeKernel) -> None:
     assert fake.kernel.writable(None) == idle
 
 
+def test_one_that_an_unseen_program_writes_to_is_left_to_it(fake: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its next picture locks the camera again."""
+    path = fake.add(10)
+    fake.locked.add(path)
+    monkeypatch.setattr("time.sleep", lambda _: fake.locked.add(path))
+    with pytest.raises(SinkError, match="takes no pictures"):
+        fake.kernel.writable(None)
+    assert fake.streamed == [path]
+
+
 def test_one_that_stays_locked_is_one_sentence(fake: FakeKernel) -> None:
     path = fake.add(10)
     fake.locked.add(path)
