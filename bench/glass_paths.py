@@ -13,6 +13,7 @@ from bench import stamp
 from bench.glass_camera import HEIGHT, WIDTH, Camera, Film
 from bench.glass_numbers import RATE, Arrival, Run, settling
 from realtime.__main__ import Models, stages
+from realtime.egress.door import Door
 from realtime.egress.gate import Gate
 from realtime.egress.label import Label
 from realtime.face.track import Tracker
@@ -90,7 +91,8 @@ class Paths:
         tracker = self._models.tracker
         assert isinstance(tracker, Tracker)
         engine = Unswapped(self._settings, self._models.shelf, tracker, wish)
-        return Session("echo", wish, engine, self._media, lambda _: None)
+        door = Door.of(replace(self._settings, session_log=False), self._models.shelf.cards)
+        return Session("echo", wish, engine, self._media, lambda _: None, door)
 
     def _naive(self) -> "FarEnd":
         from bench.glass_peers import Naive

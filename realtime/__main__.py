@@ -16,11 +16,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from realtime import album
+from realtime import album, options
 from realtime import report as reports
 from realtime.devices import devices as find_devices
 from realtime.doctor.command import doctor
-from realtime.egress.gate import Gate
+from realtime.egress.door import Door
 from realtime.errors import LiveswapError, MissingExtra, SinkError, SourceMissing
 from realtime.face.track import Tracker
 from realtime.flow.fitter import Fitter
@@ -119,7 +119,8 @@ async def carry(
     names = sinks_for(source, settings)
     sink = open_sink(names, source.live, sound, settings.fps or 30.0, controls.press)
     aside = models.tracker.looking_aside() if source.live else nullcontext()
-    async with found(source), Gate(sink if pictures is None else album.Kept(sink, pictures)) as gate:
+    door = Door.of(settings, models.shelf.cards)
+    async with found(source), door.gate(sink if pictures is None else album.Kept(sink, pictures), names) as gate:
         pipeline = Pipeline(source, group(swap, fitted(composer, names, settings)), gate, meters)
         with aside, ended_by_signals(pipeline.stop) as signals, keyboard(controls.press) as heard:
             if heard and console is not None:
@@ -235,6 +236,14 @@ def run(
     precision: Annotated[str | None, typer.Option(metavar="auto|fp32", help="How exactly they run.")] = None,
     threads: Annotated[int | None, typer.Option(metavar="N", help="Of each model on the CPU.")] = None,
     preview: Annotated[bool | None, typer.Option("--preview/--no-preview", help="Show a window as well.")] = None,
+    label: options.Labelled = None,
+    i_disclose: options.Disclosed = None,
+    label_language: options.LabelLanguage = None,
+    label_style: options.LabelStyle = None,
+    label_size: options.LabelSize = None,
+    label_corner: options.LabelCorner = None,
+    signing: options.Signing = None,
+    session_log: options.Logged = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="The same settings, in a file.")] = None,
     report: Annotated[str | None, typer.Option(metavar="FILE.json", help="Write the numbers of the run.")] = None,
     verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; -vv for everything.")] = 0,
@@ -263,10 +272,8 @@ def demo(
     make_folder(out)
     pictures = album.Album(DEMO_MOMENT)
     numbers = perform(load(None, flags), console, pictures)
-    both = pictures.side_by_side()
-    if both is None:
+    if not pictures.save(picture):
         raise LiveswapError(f"no face was found in {clip}, so there is no before and after")
-    album.save(both, picture)
     plain = Console()
     plain.print(reports.table(numbers, f"{clip.name} as {numbers['identity']}"))
     plain.print(f"{video}  the swapped clip\n{picture}  before and after")
@@ -317,6 +324,13 @@ def serve(
     provider: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda|...", help="Where models run.")] = None,
     precision: Annotated[str | None, typer.Option(metavar="auto|fp32", help="How exactly they run.")] = None,
     threads: Annotated[int | None, typer.Option(metavar="N", help="Of each model on the CPU.")] = None,
+    label: options.Labelled = None,
+    i_disclose: options.Disclosed = None,
+    label_language: options.LabelLanguage = None,
+    label_style: options.LabelStyle = None,
+    label_size: options.LabelSize = None,
+    label_corner: options.LabelCorner = None,
+    session_log: options.Logged = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="Settings as `run` has them.")] = None,
     verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; -vv for everything.")] = 0,
 ) -> None:

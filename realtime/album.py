@@ -13,6 +13,7 @@ from realtime.errors import SinkError
 from realtime.face.geometry import Image
 from realtime.flow.pipeline import Sink
 from realtime.frame import Frame
+from realtime.sinks.writable import Seal
 from realtime.swap.compose import Swapped
 
 _UNDER_WAY: Final = 16  # frames that may lie between composing and delivery
@@ -29,6 +30,11 @@ class Album:
         self._moment = moment
         self._originals: deque[Frame] = deque(maxlen=_UNDER_WAY)  # with a face, newest last
         self._pair: tuple[Image, Image] | None = None
+        self._seal: Seal | None = None
+
+    def seal_with(self, seal: Seal) -> None:
+        """Takes what is to be done with a picture that was written."""
+        self._seal = seal
 
     def note(self, swapped: Swapped) -> Swapped:
         """Remembers a frame that has a face; hands on what it was given, so that it can stand in a stage."""
@@ -50,6 +56,22 @@ class Album:
             [_captioned(image, words) for image, words in zip(self._pair, ("before", "after"), strict=True)]
         )
 
+    def save(self, path: Path) -> bool:
+        """Writes before and after as a JPEG; False when no delivered frame had a face. Raises SinkError."""
+        both = self.side_by_side()
+        if both is None:
+            return False
+        done, data = cv2.imencode(".jpg", both, [cv2.IMWRITE_JPEG_QUALITY, 92])
+        if not done:
+            raise SinkError(f"a picture of shape {both.shape} cannot be encoded")
+        try:
+            path.write_bytes(data.tobytes())
+        except OSError as error:
+            raise SinkError(f"{path} cannot be written: {(error.strerror or str(error)).lower()}") from error
+        if self._seal is not None:
+            self._seal(path)
+        return True
+
 
 class Kept:
     """A sink around the real one, for behind the gate, that shows an album each delivered frame."""
@@ -62,6 +84,12 @@ class Kept:
         """Hands a description on to a sink that takes one."""
         if hasattr(self._sink, "describe"):
             self._sink.describe(metadata)
+
+    def seal_with(self, seal: Seal) -> None:
+        """Hands on what is to be done with complete files."""
+        self._album.seal_with(seal)
+        if hasattr(self._sink, "seal_with"):
+            self._sink.seal_with(seal)
 
     async def write(self, frame: Frame) -> None:
         """Delivers the frame, then keeps it. Raises SinkError."""
@@ -76,17 +104,6 @@ class Kept:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> bool | None:
         return await self._sink.__aexit__(kind, error, trace)
-
-
-def save(picture: Image, path: Path) -> None:
-    """Writes a JPEG. Raises SinkError."""
-    done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 92])
-    if not done:
-        raise SinkError(f"a picture of shape {picture.shape} cannot be encoded")
-    try:
-        path.write_bytes(data.tobytes())
-    except OSError as error:
-        raise SinkError(f"{path} cannot be written: {(error.strerror or str(error)).lower()}") from error
 
 
 def _captioned(image: Image, words: str) -> Image:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
+from realtime.egress.disclosure import told
+from realtime.egress.label import CORNERS, LANGUAGES, SIZES, STYLES, LabelSettings
 from realtime.errors import SettingsError
 from realtime.face.track import TrackingSettings
 from realtime.flow.fitter import check_fit
@@ -64,6 +66,14 @@ class Settings:
     threads: int = 2  # of each model on the CPU
     preview: bool = False  # a window beside the sinks
     report: str = ""  # a JSON file for the numbers of the run
+    label: bool = True  # the visible one
+    i_disclose: str = ""  # how the audience is told where there is no label
+    label_language: str = LANGUAGES[0]
+    label_style: str = STYLES[0]
+    label_size: str = SIZES[0]
+    label_corner: str = CORNERS[0]  # where it is while no face stays there
+    signing: str = ""  # a PEM file that signs content credentials; empty: one made on first use
+    session_log: bool = True  # note who was shown when, for the user alone
 
     def __post_init__(self) -> None:
         check_asked(self.width, self.height, self.fps)
@@ -75,7 +85,9 @@ class Settings:
             if not getattr(self, name).strip():
                 raise SettingsError(f"{name} is empty")
         self._check_files()
-        self.session, self.fallback, self.tracking, self.casting, self.folder  # noqa: B018  (they check their own values)
+        self._check_disclosure()
+        # They check their own values.
+        self.session, self.fallback, self.tracking, self.casting, self.folder, self.labelling  # noqa: B018
 
     @property
     def session(self) -> SessionSettings:
@@ -113,6 +125,30 @@ class Settings:
     def composing(self) -> ComposeSettings:
         """How a face is fitted into its frame."""
         return ComposeSettings(colour=self.colour, grain=self.grain)
+
+    @property
+    def labelling(self) -> LabelSettings:
+        """How the visible label looks. Raises SettingsError."""
+        return LabelSettings(self.label_corner, self.label_style, self.label_language, self.label_size)
+
+    @property
+    def disclosure(self) -> str:
+        """How the audience is told; empty where the label does."""
+        return told(self.i_disclose) if self.i_disclose else ""
+
+    def _check_disclosure(self) -> None:
+        """Raises SettingsError for no label without a disclosure, and for a disclosure beside a label."""
+        if not self.label and not self.i_disclose:
+            raise SettingsError(
+                "without the label the audience has to be told in another way: "
+                'wanted --i-disclose "how the audience is told" beside --no-label'
+            )
+        if self.label and self.i_disclose:
+            raise SettingsError(
+                "--i-disclose says how the audience is told without a label, and the label is on: "
+                "wanted --no-label beside it, or neither"
+            )
+        self.disclosure  # noqa: B018  (it checks itself)
 
     def _check_files(self) -> None:
         """Raises SettingsError where one file would be written twice, or what the run reads would be overwritten."""

@@ -1,9 +1,10 @@
 """The only door out: every frame is marked here on its way to its sink, or it does not leave."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol, Self, runtime_checkable
 
@@ -11,6 +12,7 @@ from realtime.egress.about import Mark
 from realtime.egress.instead import card
 from realtime.egress.label import LabelSettings
 from realtime.egress.marks import Marks
+from realtime.egress.record import Record
 from realtime.errors import LiveswapError, SinkError
 from realtime.face.geometry import Image
 from realtime.flow.pipeline import Sink
@@ -31,6 +33,18 @@ class Describable(Protocol):
         """Takes what to write into the container's metadata; called before the sink is opened."""
 
 
+@runtime_checkable
+class Sealable(Protocol):
+    """A sink that completes files, which can then be signed."""
+
+    def seal_with(self, seal: Callable[[Path], None]) -> None:
+        """Takes what is to be done with each complete file, on a thread of the sink; called before it is opened."""
+
+
+Seal = Callable[[Path, Record], None]  # realtime.egress.credentials.Credentials
+Journal = Callable[[str, Record], None]  # realtime.egress.session_log.Journal
+
+
 class Gate:
     """A sink around the real one: marks each frame, on a thread of its own, then hands it on.
 
@@ -40,11 +54,18 @@ class Gate:
     """
 
     def __init__(
-        self, sink: Sink, marks: Sequence[Mark] = (), label: LabelSettings | None = None, disclosure: str = ""
+        self,
+        sink: Sink,
+        marks: Sequence[Mark] = (),
+        label: LabelSettings | None = None,
+        disclosure: str = "",
+        seal: Seal | None = None,
+        journal: Journal | None = None,
     ) -> None:
         """marks come after our own; a disclosure says how the audience is told, and takes the label's place.
 
-        Raises SettingsError for a disclosure that says nothing.
+        seal takes each file that the sink completes, with what is known of it; journal is told when the session began,
+        shows somebody for the first time, and ended. Raises SettingsError for a disclosure that says nothing.
         """
         self._sink = sink
         self._marks = Marks(marks, label, disclosure)
@@ -53,6 +74,9 @@ class Gate:
         self._last: Frame | None = None  # the last frame that was marked
         self._failing = False
         self._why: Exception | None = None  # what went wrong last
+        self._journal = journal or (lambda event, record: None)
+        if isinstance(sink, Sealable) and seal is not None:
+            sink.seal_with(lambda path: seal(path, self.record))
         if isinstance(sink, Describable):
             said = self._marks.disclosure
             sink.describe({"comment": f"{NOTICE}; the audience is told: {said}" if said else NOTICE})
@@ -61,6 +85,11 @@ class Gate:
     def session(self) -> bytes:
         """The random id that is in every mark of this gate's frames."""
         return self._marks.session
+
+    @property
+    def record(self) -> Record:
+        """What is known of what has left so far."""
+        return self._marks.record
 
     @property
     def label(self) -> LabelSettings:
@@ -78,6 +107,8 @@ class Gate:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opening:
             await opening.enter_async_context(self._worker)
+            await self._worker.run(self._journal, "began", self.record)
+            opening.push_async_callback(self._end)
             await opening.enter_async_context(self._sink)
             self._open = opening.pop_all()
         return self
@@ -91,13 +122,19 @@ class Gate:
             raise SinkError(f"no frame could be marked, so none has left: {self._why}") from self._why
         return handled
 
+    async def _end(self) -> None:
+        await self._worker.run(self._journal, "ended", self.record)
+
     def _marked(self, frame: Frame) -> Frame:
         """The frame with every mark, or what is shown in its place."""
+        before = self.record.shown
         try:
             image = self._marks(frame)
         except Exception as error:  # whatever it is: the picture must not leave, and the others still may
             self._note_failure(frame, error)
             return replace(frame, image=self._instead(frame))
+        if self.record.shown != before:
+            self._journal("shows", self.record)
         if self._failing:
             logger.info("marking works again from frame %d on", frame.index)
         self._failing, self._last = False, replace(frame, image=image)

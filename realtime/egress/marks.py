@@ -2,10 +2,13 @@
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 
 from realtime.egress.about import SESSION_BYTES, About, Mark
+from realtime.egress.disclosure import told
 from realtime.egress.label import Label, LabelSettings
-from realtime.errors import SettingsError
+from realtime.egress.record import Record, Shown
 from realtime.face.geometry import Image
 from realtime.frame import Drawn, Frame
 
@@ -24,6 +27,12 @@ class Marks:
         visible: tuple[Mark, ...] = () if self.disclosure else (self.label,)
         self._marks: tuple[Mark, ...] = (*visible, *more)
         self._model = b""
+        self._record = Record(self.session.hex(), datetime.now(UTC), disclosure=self.disclosure)
+
+    @property
+    def record(self) -> Record:
+        """What is known of the pictures so far; any thread may ask."""
+        return self._record
 
     def __call__(self, frame: Frame, alone: bool = False) -> Image:
         """The frame's picture with all marks; alone: no other frame has to do with it. Raises what a mark raises."""
@@ -33,18 +42,13 @@ class Marks:
         image = frame.image
         for mark in self._marks:
             image = mark(image, about)
+        self._note(frame.drawn)
         return image
 
-
-def told(disclosure: str) -> str:
-    """A sentence that says how the audience is told, without the space around it. Raises SettingsError for none."""
-    sentence = " ".join(disclosure.split())
-    if not any(letter.isalpha() for letter in sentence):
-        raise SettingsError(
-            f"the disclosure {disclosure!r} says nothing, wanted how the audience is told, "
-            'such as "the presenter says so at the beginning"'
-        )
-    return sentence
+    def _note(self, drawn: Sequence[Drawn]) -> None:
+        known = self._record.shown
+        new = dict.fromkeys(one for one in (Shown(face.identity, face.model) for face in drawn) if one not in known)
+        self._record = replace(self._record, shown=(*known, *new), frames=self._record.frames + 1)
 
 
 def model_in(drawn: Sequence[Drawn], before: bytes) -> bytes:

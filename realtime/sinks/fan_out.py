@@ -10,6 +10,7 @@ from realtime.errors import EndOfStream
 from realtime.flow.mailbox import Mailbox
 from realtime.flow.pipeline import Sink
 from realtime.frame import Frame
+from realtime.sinks.writable import Seal
 
 
 class FanOut:
@@ -37,6 +38,12 @@ class FanOut:
         for sink in self._sinks:
             if hasattr(sink, "describe"):
                 sink.describe(metadata)
+
+    def seal_with(self, seal: Seal) -> None:
+        """Hands on what is to be done with complete files."""
+        for sink in self._sinks:
+            if hasattr(sink, "seal_with"):
+                sink.seal_with(seal)
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opening:

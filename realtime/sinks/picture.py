@@ -9,7 +9,7 @@ import cv2
 from realtime.errors import SinkError
 from realtime.flow.owner import Owner
 from realtime.frame import Frame
-from realtime.sinks.writable import check_writable, reason
+from realtime.sinks.writable import Seal, check_writable, reason
 
 WRITTEN = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 NUMBER = re.compile(r"%0?\d*d")
@@ -30,6 +30,11 @@ class Picture(Owner):
         self.path = path
         self._numbered = numbers == 1
         self._last: Frame | None = None
+        self._seal: Seal | None = None
+
+    def seal_with(self, seal: Seal) -> None:
+        """Takes what is to be done with each file once it is complete, on the pictures' own thread."""
+        self._seal = seal
 
     async def _acquire(self, opening: AsyncExitStack) -> None:
         """Raises SinkError where the pictures cannot be written."""
@@ -39,7 +44,7 @@ class Picture(Owner):
     async def write(self, frame: Frame) -> None:
         """Keeps the frame, or writes it where pictures are numbered. Raises SinkError where it cannot."""
         if self._numbered:
-            await self._worker.run(save, self._named(frame.index), frame)
+            await self._worker.run(self._write, self._named(frame.index), frame)
         else:
             self._last = frame
 
@@ -48,7 +53,12 @@ class Picture(Owner):
 
     def _write_last(self) -> None:
         if self._last is not None:
-            save(self.path, self._last)
+            self._write(self.path, self._last)
+
+    def _write(self, path: Path, frame: Frame) -> None:
+        save(path, frame)
+        if self._seal is not None:
+            self._seal(path)
 
 
 def save(path: Path, frame: Frame) -> None:

@@ -17,7 +17,7 @@ from realtime.flow.letterbox import Image, letterbox, pad_to_even
 from realtime.flow.owner import Owner
 from realtime.frame import Frame
 from realtime.sinks.sound import Sound
-from realtime.sinks.writable import check_writable, reason
+from realtime.sinks.writable import Seal, check_writable, reason
 from realtime.sources.video_file import ROUNDED
 
 logger = logging.getLogger(__name__)
@@ -54,12 +54,17 @@ class Recording(Owner):
         self._metadata: dict[str, str] = {}
         self._tape: Tape | None = None
         self._broken = False  # the file could not be written
+        self._seal: Seal | None = None
 
     def describe(self, metadata: Mapping[str, str]) -> None:
         """Adds to what the file says about itself. Raises SinkError once the first frame is written."""
         if self._tape is not None:
             raise SinkError(f"{self.path} is already being written: its description comes before the first frame")
         self._metadata.update(metadata)
+
+    def seal_with(self, seal: Seal) -> None:
+        """Takes what is to be done with the file once it is complete, on the recording's own thread."""
+        self._seal = seal
 
     async def _acquire(self, opening: AsyncExitStack) -> None:
         """Raises SinkError where the file cannot be written."""
@@ -93,6 +98,8 @@ class Recording(Owner):
         except av.FFmpegError as error:
             raise SinkError(f"{self.path} cannot be completed: {reason(error)}") from error
         logger.info("%s: %d frames written", self.path, self._tape.count)
+        if self._seal is not None:
+            self._seal(self.path)
 
 
 class Tape:

@@ -1,10 +1,13 @@
-"""Finds out, before any work is done, whether a file can be written."""
+"""Finds out, before any work is done, whether a file can be written; and what is done once it is complete."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import av
 
 from realtime.errors import SinkError
+
+Seal = Callable[[Path], None]  # takes a complete file, before anybody else is told of it
 
 
 def check_writable(path: Path) -> None:

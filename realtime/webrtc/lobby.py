@@ -193,7 +193,8 @@ def usual_wish(studio: Studio) -> Wish:
         if wished != Settings().identity or not names:
             raise UnknownIdentity(f"there is no identity {wished!r}, wanted one of {', '.join(names) or 'none at all'}")
         wished = names[0]
-    return Wish(identity=wished, no_face=studio.settings.no_face)
+    settings = studio.settings
+    return Wish(wished, settings.no_face, settings.label_corner, settings.label_style)
 
 
 def ufrags_in(text: str) -> frozenset[str]:

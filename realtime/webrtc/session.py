@@ -11,8 +11,7 @@ from typing import Any, Final, TypeVar
 import cv2
 from aiortc import RTCDataChannel
 
-from realtime.egress.gate import Gate
-from realtime.egress.label import LabelSettings
+from realtime.egress.door import Door
 from realtime.errors import LiveswapError, UnknownIdentity
 from realtime.face.detect import Detector, open_detector
 from realtime.face.landmarks import Landmarker
@@ -78,6 +77,7 @@ class Studio:
         self.media = media
         self.shelf = shelf
         self.networks = networks
+        self.door = Door.of(settings, shelf.cards)
         self._sessions: set[Session] = set()
 
     @classmethod
@@ -102,7 +102,7 @@ class Studio:
             wanted = ", ".join(self.shelf.names)
             raise UnknownIdentity(f"there is no identity {wish.identity!r:.60}, wanted one of {wanted}")
         engine = Engine(self.settings, self.shelf, self.networks.tracker(self.settings), wish)
-        session = Session(name, wish, engine, self.media, self._sessions.discard)
+        session = Session(name, wish, engine, self.media, self._sessions.discard, self.door)
         self._sessions.add(session)
         return session
 
@@ -184,7 +184,13 @@ class Session:
     """
 
     def __init__(
-        self, name: str, wish: Wish, engine: Engine, media: MediaSettings, forget: Callable[["Session"], None]
+        self,
+        name: str,
+        wish: Wish,
+        engine: Engine,
+        media: MediaSettings,
+        forget: Callable[["Session"], None],
+        door: Door,
     ) -> None:
         self.name = name
         self.closed = asyncio.Event()
@@ -195,7 +201,8 @@ class Session:
         self._forget = forget
         self._limits = Limits.of(media)
         self._screens = Screens(media.fps)
-        self._gate = Gate(self._screens, label=LabelSettings(wish.label, wish.style))
+        looks = replace(door.label, corner=wish.label, style=wish.style)
+        self._gate = door.gate(self._screens, [f"web session {name}"], looks)
         self._ages = Ages()
         self._sound = Sound(self._picture_delay)
         self._effort = Effort()

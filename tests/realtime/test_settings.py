@@ -138,7 +138,37 @@ def test_every_setting_can_be_written_down(tmp_path: Path) -> None:
         "height": "360",
         "size": "'small'",
         "fit": "'crop'",
+        "i_disclose": "'the host says so'\nlabel = false",
+        "label_language": "'de'",
+        "label_style": "'icon'",
+        "label_size": "'large'",
+        "label_corner": "'top-left'",
     }
     for field in fields(Settings):
         kind = str(field.type).replace("<class '", "").partition("'")[0].partition(" ")[0].partition("[")[0]
         load(written(tmp_path, f"{field.name} = {choices.get(field.name, values[kind])}"), {})
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ({"label": False}, 'wanted --i-disclose "how the audience is told" beside --no-label'),
+        ({"i_disclose": "the host says so"}, "the label is on: wanted --no-label beside it, or neither"),
+        ({"label": False, "i_disclose": " . "}, "says nothing, wanted how the audience is told"),
+        ({"label_language": "xx"}, "language 'xx' is unknown, wanted en, de"),
+        ({"label_size": "none"}, "size 'none' is unknown"),
+        ({"label_style": "off"}, "style 'off' is unknown"),
+        ({"label_corner": "middle"}, "corner 'middle' is unknown"),
+    ],
+)
+def test_the_label_goes_only_where_a_sentence_says_how_the_audience_is_told(
+    flags: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load(None, flags)
+    assert sentence in str(raised.value)
+
+
+def test_a_disclosure_is_one_line() -> None:
+    assert load(None, {"label": False, "i_disclose": " the host\n says so "}).disclosure == "the host says so"
+    assert Settings().disclosure == ""

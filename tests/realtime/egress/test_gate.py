@@ -188,7 +188,7 @@ async def test_the_sink_is_closed_when_the_run_fails() -> None:
 
 
 def test_nothing_but_a_disclosure_takes_the_label_away() -> None:
-    assert list(inspect.signature(Gate).parameters) == ["sink", "marks", "label", "disclosure"]
+    assert list(inspect.signature(Gate).parameters) == ["sink", "marks", "label", "disclosure", "seal", "journal"]
     assert list(inspect.signature(Marks).parameters) == ["more", "label", "disclosure"]
 
 
