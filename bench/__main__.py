@@ -14,11 +14,13 @@ from bench import latency as bench_latency
 from bench import stages as bench_stages
 from bench import switch as bench_switch
 from bench.beside import policies
+from bench.compare import compare as bench_of_two
 from bench.detection import detection
 from bench.glass import glass
 from bench.landmarks import landmarks
 from bench.quality import quality
 from bench.report import runs_table, with_origin, write
+from bench.suite import suite
 from bench.tracking import tracking
 from realtime.__main__ import DEMO
 from realtime.errors import LiveswapError
@@ -151,6 +153,8 @@ app.command()(landmarks)
 app.command()(quality)
 app.command()(glass)
 app.command()(policies)
+app.command("all")(suite)
+app.command("compare")(bench_of_two)
 
 
 def keep(numbers: dict[str, Any], path: Path | None) -> None:
