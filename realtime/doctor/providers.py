@@ -53,7 +53,7 @@ def asked(provider: str, longest_s: float = LONGEST_S, module: str = "realtime.d
 def judged(provider: str, said: Mapping[str, Any] | str) -> Iterator[Finding]:
     """One finding for each network; the CPU has to run them all, since the default run falls back to it."""
     bad, remedy = (
-        (WRONG, "install onnxruntime again") if provider == "cpu" else (NOTE, "--provider cpu goes without it")
+        (WRONG, "install onnxruntime again") if provider == "cpu" else (NOTE, "--provider auto goes without it")
     )
     if isinstance(said, str):
         yield Finding(TOPIC, provider, bad, said, remedy)
@@ -61,7 +61,8 @@ def judged(provider: str, said: Mapping[str, Any] | str) -> Iterator[Finding]:
     for network, outcome in said.items():
         name = f"{provider}: {network}"
         if error := outcome.get("error"):
-            yield Finding(TOPIC, name, bad, error, remedy, dict(outcome))
+            seen, _, how = error.partition(", wanted ")
+            yield Finding(TOPIC, name, bad, seen, f"{how}; until then, {remedy}" if how else remedy, dict(outcome))
             continue
         off = outcome["difference"]
         nodes = sum(outcome["nodes"].values())

@@ -1,7 +1,9 @@
 """The one place that creates inference sessions: provider, threads, precision, warm-up and self-test."""
 
+import io
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +33,14 @@ PACKAGES: Final[Mapping[str, str]] = {
     "directml": "onnxruntime-directml",
     "openvino": "onnxruntime-openvino",
     "coreml": "onnxruntime for macOS",
+}
+# What each needs on the machine besides.
+LIBRARIES: Final[Mapping[str, str]] = {
+    "cuda": "NVIDIA's driver, CUDA and cuDNN: pip install 'onnxruntime-gpu[cuda,cudnn]'",
+    "migraphx": "AMD's driver, ROCm and MIGraphX",
+    "directml": "a graphics driver with DirectX 12",
+    "openvino": "OpenVINO: pip install openvino",
+    "coreml": "macOS 12 or newer",
 }
 # CoreML and OpenVINO compile for each input size, which costs a detector of free size more than they gain.
 AUTOMATIC: Final = ("cuda", "migraphx", "directml")
@@ -171,12 +181,10 @@ def _accelerated(
     plain: ort.InferenceSession,
 ) -> ort.InferenceSession:
     """A session on the accelerator. Raises NoAcceleration when it does not start or answers otherwise than plain."""
-    if accelerator == "cuda":
-        ort.preload_dlls()  # finds CUDA and cuDNN where pip has put them
     try:
         session = _create(source, name, settings, ACCELERATORS[accelerator])
         if provider_of(session) != accelerator:
-            raise ModelError(f"onnxruntime could not load {ACCELERATORS[accelerator]}")
+            raise ModelError(not_loaded(accelerator))
         outputs = _run(session, name, probe(session, shape))
     except ModelError as error:
         raise NoAcceleration(f"the provider {accelerator} cannot run {name}: {error}") from error
@@ -188,6 +196,11 @@ def _accelerated(
         )
     logger.info("%s runs on %s, %.2f %% from the CPU's answers", name, accelerator, 100 * off)
     return session
+
+
+def not_loaded(accelerator: str) -> str:
+    """Says that a provider's libraries are missing; onnxruntime then leaves it out without a word to its caller."""
+    return f"onnxruntime could not load {ACCELERATORS[accelerator]}, wanted {LIBRARIES[accelerator]}"
 
 
 def probe(session: ort.InferenceSession, shape: Shape) -> Feed:
@@ -218,11 +231,9 @@ def bare_session(
             options.enable_profiling, options.profile_file_prefix = True, str(profile)
 
     accelerator = wanted(settings, ort.get_available_providers())
-    if accelerator == "cuda":
-        ort.preload_dlls()
     session = _create(str(_existing(model)), model.name, settings, ACCELERATORS.get(accelerator, CPU), adjust)
     if accelerator and provider_of(session) != accelerator:
-        raise NoAcceleration(f"onnxruntime could not load {ACCELERATORS[accelerator]}")
+        raise NoAcceleration(not_loaded(accelerator))
     return session
 
 
@@ -241,6 +252,11 @@ def _create(
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # or the pools of two models fight
     if adjust is not None:
         adjust(options)
+    # What goes wrong is raised or seen by whoever asked; onnxruntime's own lines are for those who look closer.
+    ort.set_default_logger_severity(2 if logger.isEnabledFor(logging.DEBUG) else 4)
+    if provider == ACCELERATORS["cuda"]:
+        with redirect_stdout(io.StringIO()):  # it prints what it does not find
+            ort.preload_dlls()  # finds CUDA and cuDNN where pip has put them
     exact = provider == ACCELERATORS["cuda"] and settings.precision == "fp32"
     accelerated = [(provider, {"use_tf32": "0"} if exact else {})] if provider != CPU else []
     try:

@@ -99,6 +99,12 @@ def test_an_accelerator_is_judged_by_its_answers(outcome: dict[str, Any], state:
     assert bool(found.remedy) == (state != OK)
 
 
+def test_what_a_provider_wants_is_its_remedy() -> None:
+    (found,) = judged("cuda", {"encoder": {"error": "it did not load, wanted CUDA: pip install it"}})
+    assert found.seen == "it did not load"
+    assert found.remedy == "CUDA: pip install it; until then, --provider auto goes without it"
+
+
 def test_a_processor_that_fails_is_wrong() -> None:
     (found,) = judged("cpu", {"encoder": {"error": "does not run"}})
     assert found.state == WRONG
