@@ -20,6 +20,7 @@ from bench.glass import glass
 from bench.landmarks import landmarks
 from bench.quality import quality
 from bench.report import runs_table, with_origin, write
+from bench.startup import startup
 from bench.suite import suite
 from bench.tracking import tracking
 from realtime.__main__ import DEMO
@@ -153,6 +154,7 @@ app.command()(landmarks)
 app.command()(quality)
 app.command()(glass)
 app.command()(policies)
+app.command()(startup)
 app.command("all")(suite)
 app.command("compare")(bench_of_two)
 
