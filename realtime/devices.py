@@ -1,6 +1,5 @@
 """Which cameras there are, and whether there is a virtual camera to write to."""
 
-import importlib.util
 import platform
 import struct
 from collections.abc import Iterator
@@ -11,7 +10,8 @@ from typing import Any, Final
 
 import cv2
 
-from realtime.sinks.virtual_camera import PACKAGE, driver_advice
+from realtime.errors import LiveswapError
+from realtime.sinks.virtual_camera import ready
 
 SYSFS: Final = Path("/sys/class/video4linux")
 _QUERYCAP: Final = 0x80685600  # VIDIOC_QUERYCAP
@@ -67,8 +67,8 @@ def devices() -> Devices:
     if platform.system() == "Linux":
         nodes = linux_nodes(SYSFS)
         cameras = tuple(Camera(node.path, node.name) for node in nodes if node.captures)
-        return Devices(cameras, _virtual_camera(next((node for node in nodes if node.outputs), None)))
-    return Devices(tuple(_probed()), _virtual_camera(None))
+        return Devices(cameras, _virtual_camera())
+    return Devices(tuple(_probed()), _virtual_camera())
 
 
 def linux_nodes(sysfs: Path) -> tuple[Node, ...]:
@@ -96,15 +96,11 @@ def _abilities(path: Path) -> int | None:
     return int(_CAPABILITY.unpack(answer)[5])
 
 
-def _virtual_camera(node: Node | None) -> VirtualCamera:
-    """node is the Linux device that takes pictures, if there is one."""
-    if importlib.util.find_spec("pyvirtualcam") is None:
-        return VirtualCamera(False, PACKAGE)
-    if platform.system() != "Linux":
-        return VirtualCamera(True, "through OBS, where it is installed")
-    if node is None:
-        return VirtualCamera(False, driver_advice("linux"))
-    return VirtualCamera(True, f"{node.path} ({node.name})")
+def _virtual_camera() -> VirtualCamera:
+    try:
+        return VirtualCamera(True, ready())
+    except LiveswapError as error:
+        return VirtualCamera(False, str(error))
 
 
 def _probed() -> Iterator[Camera]:

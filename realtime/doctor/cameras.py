@@ -3,10 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from realtime.devices import Camera, devices
+from realtime.devices import Camera, VirtualCamera, devices
 from realtime.doctor.finding import OK, WRONG, Finding
-from realtime.errors import LiveswapError
-from realtime.sinks.virtual_camera import obstacle
 
 TOPIC: Final = "cameras"
 NO_CAMERA: Final = "plug one in; `liveswap demo`, and `liveswap run --source FILE`, need none"
@@ -16,7 +14,7 @@ def findings() -> Iterator[Finding]:
     """Looks now."""
     found = devices()
     yield of_cameras(found.cameras)
-    yield of_virtual(obstacle(), found.virtual_camera.detail)
+    yield of_virtual(found.virtual_camera)
 
 
 def of_cameras(cameras: Sequence[Camera]) -> Finding:
@@ -29,9 +27,9 @@ def of_cameras(cameras: Sequence[Camera]) -> Finding:
     )
 
 
-def of_virtual(in_the_way: LiveswapError | None, detail: str) -> Finding:
-    """What `--sink virtualcam` writes to; in the way is what a run would end with."""
-    if in_the_way is None:
-        return Finding(TOPIC, "virtual camera", OK, detail)
-    seen, _, remedy = str(in_the_way).partition(": ")
+def of_virtual(camera: VirtualCamera) -> Finding:
+    """What `--sink virtualcam` writes to, or what a run would end with."""
+    if camera.available:
+        return Finding(TOPIC, "virtual camera", OK, camera.detail)
+    seen, _, remedy = camera.detail.partition(": ")
     return Finding(TOPIC, "virtual camera", WRONG, seen, remedy)

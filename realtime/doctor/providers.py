@@ -58,6 +58,9 @@ def judged(provider: str, said: Mapping[str, Any] | str) -> Iterator[Finding]:
     if isinstance(said, str):
         yield Finding(TOPIC, provider, bad, said, remedy)
         return
+    errors = {outcome.get("error", "") for outcome in said.values()}
+    if len(said) > 1 and len(errors) == 1 and "" not in errors:
+        said = {"every network": {"error": errors.pop()}}
     for network, outcome in said.items():
         name = f"{provider}: {network}"
         if error := outcome.get("error"):

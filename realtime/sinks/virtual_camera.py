@@ -10,7 +10,7 @@ from realtime.errors import LiveswapError, MissingExtra, SinkError
 from realtime.flow.letterbox import Image, letterbox, pad_to_even
 from realtime.flow.owner import Owner
 from realtime.frame import Frame
-from realtime.sinks.loopback import ADVICE, Kernel, free
+from realtime.sinks.loopback import Kernel, free
 from realtime.sinks.pace import Pace
 
 logger = logging.getLogger(__name__)
@@ -81,22 +81,22 @@ class VirtualCamera(Owner):
             free(Path(device))
 
 
-def obstacle(kernel: Kernel | None = None) -> LiveswapError | None:
-    """What keeps `--sink virtualcam` from working here, as far as it can be known before a picture is sent.
+def ready(kernel: Kernel | None = None) -> str:
+    """What `--sink virtualcam` would write to, as far as that can be known before a picture is sent.
 
-    Where OBS is the driver, its camera is opened for a moment.
+    Where OBS is the driver, its camera is opened for a moment. Raises what a run would end with.
     """
+    package = _package()
+    kernel = kernel or Kernel()
+    if platform.system() == "Linux":
+        path = kernel.writable(None)
+        names = [camera.name for camera in kernel.loopbacks() if camera.path == path]
+        return " ".join([str(path), *(f"({name})" for name in names)])
     try:
-        package = _package()
-        if platform.system() == "Linux":
-            (kernel or Kernel()).writable(None)
-        else:
-            package.Camera(640, 480, 30, fmt=package.PixelFormat.BGR, device=None).close()
-    except LiveswapError as error:
-        return error
+        package.Camera(640, 480, 30, fmt=package.PixelFormat.BGR, device=None).close()
     except RuntimeError as error:
-        return _refused(error, None, kernel or Kernel())
-    return None
+        raise _refused(error, None, kernel) from error
+    return "OBS Virtual Camera"
 
 
 def _refused(error: RuntimeError, device: str | None, kernel: Kernel) -> LiveswapError:
@@ -105,11 +105,6 @@ def _refused(error: RuntimeError, device: str | None, kernel: Kernel) -> Liveswa
         return SinkError(f"{kernel.busy(Path(device or ''))} (seen: {seen})")
     name = device or "OBS Virtual Camera"
     return SinkError(f"{name} does not open: close the program that writes to it, or {OBS} (seen: {seen})")
-
-
-def driver_advice(system: str) -> str:
-    """What to install, on this system, to have a virtual camera."""
-    return f"there is no virtual camera driver: {ADVICE if system == 'linux' else OBS}"
 
 
 def _package() -> Any:

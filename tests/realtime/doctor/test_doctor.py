@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from realtime.devices import Camera
+from realtime.devices import Camera, VirtualCamera
 from realtime.doctor import cameras, codecs, networks, screen
 from realtime.doctor.checkup import TOPICS, checkup, verdict, works
 from realtime.doctor.finding import NOTE, OK, WRONG, Finding
 from realtime.errors import MissingExtra
-from realtime.sinks.virtual_camera import driver_advice
+from realtime.sinks.loopback import Kernel
 from tests.realtime.conftest import Say
 
 FINE = Finding("memory", "free", OK, "9 GB")
@@ -77,11 +77,13 @@ def test_cameras_are_listed_and_none_is_wrong() -> None:
     assert cameras.of_cameras([]).state == WRONG
 
 
-def test_the_virtual_camera_says_what_a_run_would_say() -> None:
-    sentence = driver_advice("linux")
-    found = cameras.of_virtual(MissingExtra(sentence), "")
+def test_the_virtual_camera_says_what_a_run_would_say(tmp_path: Path) -> None:
+    with pytest.raises(MissingExtra) as error:
+        Kernel(cameras=tmp_path).writable(None)
+    sentence = str(error.value)
+    found = cameras.of_virtual(VirtualCamera(False, sentence))
     assert (found.state, f"{found.seen}: {found.remedy}") == (WRONG, sentence)
-    assert cameras.of_virtual(None, "/dev/video10 (liveswap)").state == OK
+    assert cameras.of_virtual(VirtualCamera(True, "/dev/video10 (liveswap)")).state == OK
 
 
 def test_files_are_compared_with_their_released_digests(tmp_path: Path) -> None:

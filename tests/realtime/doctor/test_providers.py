@@ -99,6 +99,11 @@ def test_an_accelerator_is_judged_by_its_answers(outcome: dict[str, Any], state:
     assert bool(found.remedy) == (state != OK)
 
 
+def test_what_is_the_same_for_every_network_is_said_once() -> None:
+    (found,) = judged("cuda", {name: {"error": "it did not load"} for name in ("encoder", "aster")})
+    assert found.name == "cuda: every network"
+
+
 def test_what_a_provider_wants_is_its_remedy() -> None:
     (found,) = judged("cuda", {"encoder": {"error": "it did not load, wanted CUDA: pip install it"}})
     assert found.seen == "it did not load"

@@ -9,7 +9,7 @@ from realtime.errors import MissingExtra, SinkError
 from realtime.flow.pipeline import Pipeline
 from realtime.sinks.fan_out import FanOut
 from realtime.sinks.loopback import Kernel
-from realtime.sinks.virtual_camera import VirtualCamera, driver_advice, obstacle
+from realtime.sinks.virtual_camera import VirtualCamera, ready
 from tests.realtime.flow.things import Collector, FakeCamera, frame
 from tests.realtime.sinks.driver import FakeDriver, installed
 from tests.realtime.sinks.kernel import FakeKernel, faked
@@ -105,7 +105,8 @@ async def test_without_the_package_the_user_learns_what_to_install(monkeypatch: 
     with pytest.raises(MissingExtra, match=r"pip install 'liveswap\[virtualcam\]'"):
         async with VirtualCamera():
             pytest.fail("opened")
-    assert "pip install" in str(obstacle())
+    with pytest.raises(MissingExtra, match="pip install"):
+        ready()
 
 
 @linux
@@ -117,21 +118,23 @@ async def test_what_is_in_the_way_is_said_before_any_work(
         async with VirtualCamera(kernel=kernel):
             pytest.fail("opened")
     assert driver.opened == []
-    assert "sudo modprobe v4l2loopback" in str(obstacle(kernel))
+    with pytest.raises(MissingExtra, match="sudo modprobe v4l2loopback"):
+        ready(kernel)
 
 
 @linux
 def test_nothing_is_in_the_way_of_a_free_camera(driver: type[FakeDriver], fake: FakeKernel) -> None:
-    assert obstacle(fake.kernel) is None
+    assert ready(fake.kernel) == f"{fake.kernel.devices / 'video10'} (liveswap)"
     assert driver.opened == []
 
 
 def test_where_obs_is_the_driver_its_camera_is_tried(driver: type[FakeDriver], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.system", lambda: "Windows")
-    assert obstacle() is None
+    assert ready() == "OBS Virtual Camera"
     assert [camera.closed for camera in driver.opened] == [True]
     driver.fault = RuntimeError("'obs' backend: virtual camera output could not be started")
-    assert "OBS Virtual Camera does not open: close the program that writes to it, or install OBS" in str(obstacle())
+    with pytest.raises(SinkError, match=r"OBS Virtual Camera does not open: close the .* or install OBS"):
+        ready()
 
 
 @pytest.mark.skipif(sys.platform != "linux" or bool(Kernel().loopbacks()), reason="this machine may have a driver")
@@ -148,8 +151,3 @@ async def test_a_camera_that_does_not_open_is_one_sentence(driver: type[FakeDriv
         async with VirtualCamera(kernel=fake.kernel) as sink:
             await sink.write(frame(0))
     assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(("system", "words"), [("linux", "modprobe"), ("win32", "OBS"), ("darwin", "OBS")])
-def test_the_advice_fits_the_system(system: str, words: str) -> None:
-    assert words in driver_advice(system)
