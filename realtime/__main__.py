@@ -41,7 +41,7 @@ from realtime.status import shown, speak
 from realtime.swap.casting import Casting
 from realtime.swap.compose import Composer, Swapped
 from realtime.swap.identity import Shelf
-from realtime.swap.swapper import Finder, Swapper
+from realtime.swap.swapper import Finder, Swapper, unswapped
 
 DEMO: Final = Path(__file__).resolve().parent / "assets" / "demo.mp4"
 DEMO_MOMENT: Final = 120  # the frame that out/demo.jpg shows, or the nearest one before it with a face
@@ -117,11 +117,17 @@ async def carry(
     swap = swapper if pictures is None else lambda frame: pictures.note(swapper(frame))
     sound = source.path if isinstance(source, VideoFile) else None
     names = sinks_for(source, settings)
+    fit = fitting(names, settings)
     sink = open_sink(names, source.live, sound, settings.fps or 30.0, controls.press)
     aside = models.tracker.looking_aside() if source.live else nullcontext()
     door = Door.of(settings, models.shelf.cards)
     async with found(source), door.gate(sink if pictures is None else album.Kept(sink, pictures), names) as gate:
-        pipeline = Pipeline(source, group(swap, fitted(composer, names, settings)), gate, meters)
+        loops = group(swap, lambda swapped: fit(composer(swapped)))
+        covers: Mapping[str, Callable[[Any], Any]] = {
+            "swap": unswapped,
+            "compose": lambda swapped: fit(composer.instead(swapped)),
+        }
+        pipeline = Pipeline(source, [stage.covered(covers) for stage in loops], gate, meters, settings.patience)
         with aside, ended_by_signals(pipeline.stop) as signals, keyboard(controls.press) as heard:
             if heard and console is not None:
                 console.print(controls.hint)
@@ -132,13 +138,12 @@ async def carry(
     return signals[0] if signals else 0
 
 
-def fitted(compose: Callable[[Swapped], Frame], sinks: Sequence[str], settings: Settings) -> Callable[[Swapped], Frame]:
-    """The same, with every frame in one size where a sink or the settings want that."""
+def fitting(sinks: Sequence[str], settings: Settings) -> Callable[[Frame], Frame]:
+    """Brings every frame into one size where a sink or the settings want that; otherwise leaves it as it is."""
     cropped = settings.fit != "letterbox" and settings.width and settings.height
     if not cropped and not any(map(is_virtual_camera, sinks)):
-        return compose
-    fit = Fitter(settings.fit, settings.width, settings.height)
-    return lambda swapped: fit(compose(swapped))
+        return lambda frame: frame
+    return Fitter(settings.fit, settings.width, settings.height)
 
 
 @asynccontextmanager

@@ -8,11 +8,16 @@ LiveswapError                 one clear sentence for the user; the command ends 
 ├── SinkError                 an output cannot be opened or written
 ├── ModelError                a model file is missing, broken, foreign or without a contract
 │   └── UnknownIdentity       no identity of that name on the shelf
+├── KeepsFailing              it failed on so many frames in a row that nobody should wait longer
 ├── NoAcceleration            a provider was asked for and cannot be used
 └── MissingExtra              an optional package or driver is not installed
 
 EndOfStream                   a source or mailbox has no more; an expected outcome, not a fault
 """
+
+from typing import Final
+
+MOST_FAILURES: Final = 30  # frames in a row that may fail before a run ends: a second of a usual camera
 
 
 class LiveswapError(Exception):
@@ -45,6 +50,10 @@ class ModelError(LiveswapError):
 
 class UnknownIdentity(ModelError):
     """No identity of that name on the shelf."""
+
+
+class KeepsFailing(LiveswapError):
+    """It failed on so many frames in a row that nobody should wait longer."""
 
 
 class NoAcceleration(LiveswapError):

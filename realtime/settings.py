@@ -10,7 +10,7 @@ from typing import Any, Final, get_type_hints
 
 from realtime.egress.disclosure import told
 from realtime.egress.label import CORNERS, LANGUAGES, SIZES, STYLES, LabelSettings
-from realtime.errors import SettingsError
+from realtime.errors import MOST_FAILURES, SettingsError
 from realtime.face.track import TrackingSettings
 from realtime.flow.fitter import check_fit
 from realtime.sources.limits import check_asked
@@ -120,6 +120,11 @@ class Settings:
     def fallback(self) -> Fallback:
         """What is shown where there is no swapped face. Raises SettingsError."""
         return Fallback(no_face=self.no_face, unsure=self.unsure, others=self.others, tail=self.tail)
+
+    @property
+    def patience(self) -> int:
+        """On how many frames in a row a stage may fail before that ends the run."""
+        return 1 if self.unsure == "raise" else MOST_FAILURES
 
     @property
     def composing(self) -> ComposeSettings:

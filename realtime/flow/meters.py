@@ -31,7 +31,7 @@ class Meters:
     """Counts and times what happens to frames; any thread may call any method, memory stays bounded.
 
     Names with a meaning of their own are `frames_in`, `frames_out`, `dropped`, `faces`, `frames_looked_at`,
-    `frames_with_face` and `detector_runs`. Percentiles cover the latest KEPT samples, maxima the whole run.
+    `frames_with_face`, `detector_runs` and `failed`. Percentiles cover the latest KEPT samples, maxima the whole run.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -115,7 +115,8 @@ class Meters:
     def report(self) -> dict[str, Any]:
         """The run in numbers, ready for JSON; an age is None where nothing was delivered.
 
-        `sinks` is there only after missed(), so where there were several.
+        `failed`, how often a stage failed on a frame, is there only where one did; `sinks` only after missed(), so
+        where there were several.
         """
         with self._lock:
             counts = self._counts
@@ -136,6 +137,7 @@ class Meters:
                 "faces_per_frame": round(counts["faces"] / looked_at, 3) if looked_at else 0.0,
                 "frames_with_face": counts["frames_with_face"],
                 "detector_runs": counts["detector_runs"],
+                **({"failed": counts["failed"]} if counts["failed"] else {}),
                 **({"sinks": {name: {"dropped": n} for name, n in self._missed.items()}} if self._missed else {}),
             }
 

@@ -1,22 +1,26 @@
 """The journey of frames: from a source, through stages, to a sink."""
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
-from realtime.errors import EndOfStream
+from realtime.errors import MOST_FAILURES, EndOfStream
 from realtime.flow.mailbox import Mailbox
 from realtime.flow.meters import Meters
+from realtime.flow.patience import Patience
 from realtime.flow.worker import Worker
 from realtime.frame import Frame
 
 In = TypeVar("In")
 Out = TypeVar("Out")
 Next = TypeVar("Next")
+_LOST: Final = object()  # in place of an item on which a stage failed
+logger = logging.getLogger(__name__)
 
 
 class Source(Protocol):
@@ -60,6 +64,7 @@ class Stage(Generic[In, Out]):
     name: str
     work: Callable[[In], Out]
     parts: tuple["Stage[Any, Any]", ...] = ()  # what it was joined from, each metered under its own name
+    instead: Callable[[In], Out] | None = None  # goes on for an item that work fails on; None: nothing does
 
     def then(self, other: "Stage[Out, Next]") -> "Stage[In, Next]":
         """Both, one after the other, on one thread."""
@@ -69,6 +74,11 @@ class Stage(Generic[In, Out]):
             (*(self.parts or (self,)), *(other.parts or (other,))),
         )
 
+    def covered(self, insteads: Mapping[str, Callable[[Any], Any]]) -> "Stage[In, Out]":
+        """The same, where insteads say by a part's name what goes on in place of an item that its work fails on."""
+        parts = tuple(part.covered(insteads) for part in self.parts)
+        return replace(self, parts=parts, instead=insteads.get(self.name, self.instead))
+
 
 class Pipeline:
     """One loop for the source, one for each stage, one for the sink; a mailbox between each two.
@@ -77,11 +87,18 @@ class Pipeline:
     """
 
     def __init__(
-        self, source: Source, stages: Sequence[Stage[Any, Any]], sink: Sink, meters: Meters | None = None
+        self,
+        source: Source,
+        stages: Sequence[Stage[Any, Any]],
+        sink: Sink,
+        meters: Meters | None = None,
+        patience: int = MOST_FAILURES,
     ) -> None:
+        """patience is how many failures in a row of one stage end the run; with 1 the first one does."""
         self._source = source
         self._stages = tuple(stages)
         self._sink = sink
+        self._patience = patience
         self.meters = meters or Meters()
         self._stopped = False
         self._reading: asyncio.Timeout | None = None  # while the source is being read
@@ -90,8 +107,9 @@ class Pipeline:
         """Carries frames until the source ends, `duration` seconds are over or stop() is called.
 
         For a recorded source whose frames have a place on its timeline, `duration` is measured there, so that the
-        same frames come out of every run; for all others it is the time that passes. What a source, stage or sink
-        raises leaves here as it is. When cancelled, it ends as soon as the calls under way have ended.
+        same frames come out of every run; for all others it is the time that passes. What a source or sink raises
+        leaves here as it is; so does what a stage raises as often in a row as patience says, while of fewer failures
+        each costs the frame that it happened on. When cancelled, it ends as soon as the calls under way have ended.
         """
         boxes: list[Mailbox[Any]] = [Mailbox(self._source.live) for _ in range(len(self._stages) + 1)]
         fault: BaseException | None = None
@@ -148,18 +166,44 @@ class Pipeline:
             self._reading = None
 
     async def _work(self, stage: Stage[Any, Any], before: Mailbox[Any], after: Mailbox[Any]) -> None:
+        parts = [(part, Patience(part.name, self._patience)) for part in stage.parts or (stage,)]
         async with Worker(stage.name) as worker:
             with closing(before), closing(after), suppress(EndOfStream):
                 while True:
-                    item = await before.take()
-                    self._count_lost(await after.put(await worker.run(self._timed, stage, item)))
+                    done = await worker.run(self._through, parts, await before.take())
+                    self._count_lost(done if done is _LOST else await after.put(done))
 
-    def _timed(self, stage: Stage[Any, Any], item: Any) -> Any:
-        for part in stage.parts or (stage,):
+    def _through(self, parts: "Sequence[tuple[Stage[Any, Any], Patience]]", item: Any) -> Any:
+        """What the parts of a stage make of an item, one after the other; _LOST where nothing can stand in for it."""
+        for part, patience in parts:
             began = time.perf_counter()
-            item = part.work(item)
-            self.meters.time(part.name, time.perf_counter() - began)
+            try:
+                item = self._done(part, patience, item)
+            finally:
+                self.meters.time(part.name, time.perf_counter() - began)
+            if item is _LOST:
+                break
         return item
+
+    def _done(self, part: Stage[Any, Any], patience: Patience, item: Any) -> Any:
+        try:
+            done = part.work(item)
+        except Exception as error:  # whatever it is: a frame is lost sooner than the run
+            if not patience.bears(error):
+                raise
+            self.meters.count("failed")
+            return self._instead(part, item)
+        patience.worked()
+        return done
+
+    def _instead(self, part: Stage[Any, Any], item: Any) -> Any:
+        if part.instead is None:
+            return _LOST
+        try:
+            return part.instead(item)
+        except Exception as error:  # what cannot even be hidden is not shown
+            logger.error("%s has nothing to show instead: %r", part.name, error)
+            return _LOST
 
     async def _write(self, box: Mailbox[Frame]) -> None:
         """Delivers. A frame's age is taken when write() has returned: it includes the sink's own work."""

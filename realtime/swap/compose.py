@@ -79,6 +79,10 @@ class Composer:
             self._last = composed
         return composed
 
+    def instead(self, swapped: Swapped) -> Frame:
+        """The frame as it may be shown where composing it failed: nobody knows what of it would be safe to show."""
+        return self._hidden(swapped.frame, self.fallback.unsure)
+
     def _hidden(self, frame: Frame, how: str) -> Frame:
         """The whole frame as it may be shown; a picture that is held says still which faces are in it."""
         held = self._last

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from realtime.errors import ModelError
+from realtime.errors import MOST_FAILURES, KeepsFailing, ModelError
 from realtime.face.face import Face, Glimpse
 from realtime.face.geometry import Matrix, align
 from realtime.frame import Frame
@@ -78,7 +78,7 @@ class Swapper:
         many as it means); fade is how many seconds a change of identity takes.
 
         Raises SettingsError, ModelError, UnknownIdentity. Calls raise ModelError only where the fallback's unsure is
-        raise.
+        raise, and KeepsFailing once a model has failed on MOST_FAILURES frames in a row.
         """
         fallback = fallback or Fallback()
         self._tracker = tracker
@@ -91,7 +91,7 @@ class Swapper:
         self._cuts = Cuts()
         self._doubts = Doubts(fallback.tail)
         self._fades = Fades(fade)
-        self._failing = False
+        self._failures = 0  # in a row
 
     @property
     def identity(self) -> str:
@@ -113,7 +113,10 @@ class Swapper:
         self._cast = self._loaded(self._cast.casting.with_track(track, name))
 
     def __call__(self, frame: Frame) -> Swapped:
-        """The frame, its faces redrawn, and where in it a real face may be. No face: no faces. Raises ModelError."""
+        """The frame, its faces redrawn, and where in it a real face may be. No face: no faces.
+
+        Raises ModelError, KeepsFailing.
+        """
         cast, now = self._cast, frame.captured_at if frame.at is None else frame.at
         faces: tuple[Face, ...] = ()
         chosen: dict[int, Identity] = {}
@@ -179,16 +182,23 @@ class Swapper:
             self._meters.time(name, time.perf_counter() - began)
 
     def _note_failure(self, frame: Frame, error: Exception) -> None:
-        if not self._failing:
+        self._failures += 1
+        if self._failures >= MOST_FAILURES:
+            raise KeepsFailing(f"{MOST_FAILURES} frames in a row could not be swapped: {error}") from error
+        if self._failures == 1:
             logger.error(
                 "frame %d could not be swapped, shown as for unsure faces until it works again: %s", frame.index, error
             )
-        self._failing = True
 
     def _note_success(self, frame: Frame) -> None:
-        if self._failing:
+        if self._failures:
             logger.info("swapping works again from frame %d on", frame.index)
-        self._failing = False
+        self._failures = 0
+
+
+def unswapped(frame: Frame) -> Swapped:
+    """The frame where swapping it failed: nobody knows where in it a face is."""
+    return Swapped(frame, unsure=Unsure(anywhere=True))
 
 
 def decoded(faces: Sequence[Face], codes: Codes, wanted: Sequence[Identity]) -> tuple[SwappedFace, ...]:

@@ -91,7 +91,7 @@ class Control:
             if isinstance(meant, Changes):
                 self._check(meant)
         except LiveswapError as error:
-            self._say({"type": "error", "error": str(error)})
+            self.say_error(str(error))
             return
         if isinstance(meant, Ping):
             self._say({"type": "pong", "at": meant.at})
@@ -108,7 +108,7 @@ class Control:
             try:
                 await self._steered.change(wanted.onto(self._steered.wish))
             except LiveswapError as error:
-                self._say({"type": "error", "error": str(error)})
+                self.say_error(str(error))
             self.say_state()
 
     def say_state(self) -> None:
@@ -119,6 +119,10 @@ class Control:
     def say_numbers(self) -> None:
         """Says how it goes."""
         self._say({"type": "stats", **self._steered.numbers})
+
+    def say_error(self, sentence: str) -> None:
+        """Says what has gone wrong."""
+        self._say({"type": "error", "error": sentence})
 
     def _check(self, changes: Changes) -> None:
         """Raises SettingsError, so that nothing of a message is done where a part of it cannot be."""

@@ -23,7 +23,7 @@ from realtime.frame import Frame
 from realtime.settings import Settings
 from realtime.swap.compose import Composer, Swapped
 from realtime.swap.identity import Card, Shelf
-from realtime.swap.swapper import Swapper
+from realtime.swap.swapper import Swapper, unswapped
 from realtime.webrtc.bitrate import Effort, Limits, Load, Rate
 from realtime.webrtc.control import CHANNEL, Control
 from realtime.webrtc.intake import Camera
@@ -116,6 +116,7 @@ class Engine:
 
     def __init__(self, settings: Settings, shelf: Shelf, tracker: Tracker, wish: Wish) -> None:
         self.meters = Meters()
+        self.patience = settings.patience
         self.names = shelf.names
         self.aside = tracker.looking_aside
         self._busy = {"swap": Busy(), "compose": Busy()}
@@ -127,8 +128,9 @@ class Engine:
         """As `liveswap run` has them; a frame is developed when somebody has time for it, and not before."""
         swap, compose = self._busy["swap"], self._busy["compose"]
         first: Stage[Frame, Frame] = Stage("develop", swap.timed(develop))
-        then: Stage[Frame, Swapped] = Stage("swap", swap.timed(self._swap))
-        return [first.then(then), Stage("compose", compose.timed(self._compose))]
+        then: Stage[Frame, Swapped] = Stage("swap", swap.timed(self._swap), instead=unswapped)
+        last: Stage[Swapped, Frame] = Stage("compose", compose.timed(self._compose), instead=self._compose.instead)
+        return [first.then(then), last]
 
     def become(self, wish: Wish) -> None:
         """Chooses what is wished for; it may load, so not on the event loop. Raises LiveswapError."""
@@ -341,9 +343,9 @@ class Session:
                 await opening.enter_async_context(self._gate)
                 self._wishes = worker
                 stages = self._engine.stages(camera.develop)
-                await Pipeline(camera, stages, self._gate, self._engine.meters).run()
+                await Pipeline(camera, stages, self._gate, self._engine.meters, self._engine.patience).run()
         except LiveswapError as error:
-            self._end(f"it failed: {error}")
+            self._fail(str(error))
         else:
             self._end("the peer sends no more")
         finally:
@@ -418,7 +420,13 @@ class Session:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("session %s: %s failed", self.name, task.get_name(), exc_info=error)
-            self._end(f"{type(error).__name__}")
+            self._fail(f"unexpectedly, with {type(error).__name__}")
+
+    def _fail(self, why: str) -> None:
+        """Ends the session for a fault, of which the client hears."""
+        if self._closing is None and self._control is not None:
+            self._control.say_error(f"the session has failed: {why}")
+        self._end(f"it failed: {why}")
 
     def _end(self, why: str) -> None:
         if self._closing is None:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,6 +23,8 @@ from realtime.face.face import Detection
 from realtime.face.geometry import Image
 from realtime.frame import Frame
 from realtime.sinks.null import Null
+from realtime.swap.compose import Composer
+from realtime.swap.swapper import Swapper
 from tests.models import write_decoder
 from tests.realtime.clips import pictures_in, write_clip
 from tests.realtime.conftest import Say
@@ -75,6 +78,41 @@ def test_the_report_says_how_many_frames_each_of_several_sinks_was_too_slow_for(
     assert set(report) == {*KEYS, "sinks"}
     assert report["sinks"]["null"]["dropped"] == report["frames_out"] - len(taken)
     assert report["sinks"]["null"]["dropped"] > report["sinks"][str(picture)]["dropped"]
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, part: type[object], numbers: range) -> None:
+    """part, called with a frame of one of these numbers, fails in a way that nobody expects."""
+    work = part.__call__
+
+    def works(self: object, item: Any) -> Any:
+        if getattr(item, "frame", item).index in numbers:
+            raise ZeroDivisionError("seven by nothing")
+        return work(self, item)
+
+    monkeypatch.setattr(part, "__call__", works)
+
+
+@pytest.mark.parametrize("part", [Swapper, Composer])
+def test_a_frame_on_which_a_stage_fails_is_hidden_and_the_run_goes_on(
+    say: Say, clip: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: type[object]
+) -> None:
+    out, numbers = tmp_path / "out.mp4", tmp_path / "numbers.json"
+    failing(monkeypatch, part, range(10, 12))
+    said = say("run", "--source", clip, "--sink", out, "--models", models, "--unsure", "blank", "--report", numbers)
+    assert said.code == 0, said.err
+    middles = [image[100:140, 140:180].mean() for _, image in pictures_in(out)]
+    assert len(middles) == 15
+    assert max(middles[10:12]) < 20 < min(middles[:10] + middles[12:])
+    assert json.loads(numbers.read_text())["failed"] == 2
+    assert "ZeroDivisionError('seven by nothing')" in said.err
+
+
+def test_with_unsure_raise_the_first_failure_ends_the_run(
+    say: Say, clip: Path, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, Composer, range(3, 4))
+    with pytest.raises(ZeroDivisionError):
+        say("run", "--source", clip, "--sink", "null", "--models", models, "--unsure", "raise")
 
 
 @pytest.mark.parametrize("live", [True, False])

@@ -145,7 +145,7 @@ class Unlucky(Exception):
 
 @pytest.mark.parametrize("live", [True, False])
 @pytest.mark.parametrize("guilty", [0, 1])
-async def test_what_a_stage_raises_leaves_run_as_it_is(live: bool, guilty: int) -> None:
+async def test_what_a_stage_raises_leaves_run_as_it_is_where_there_is_no_patience(live: bool, guilty: int) -> None:
     def fail(item: Frame) -> Frame:
         if item.index >= 3:
             raise Unlucky(f"frame {item.index}") from KeyError("cause")
@@ -155,7 +155,7 @@ async def test_what_a_stage_raises_leaves_run_as_it_is(live: bool, guilty: int) 
     works[guilty] = Stage("bad", fail)
     sink = Collector()
     with pytest.raises(Unlucky, match="frame") as caught:
-        await Pipeline(FakeCamera(map(frame, itertools.count()), live, 0.001), works, sink).run()
+        await Pipeline(FakeCamera(map(frame, itertools.count()), live, 0.001), works, sink, patience=1).run()
     assert isinstance(caught.value.__cause__, KeyError)
     assert sink.numbers == sorted(set(sink.numbers))
     assert set(sink.numbers) <= {0, 1, 2}
@@ -245,8 +245,9 @@ async def test_no_thread_or_task_is_left_after_the_end_or_a_fault(live: bool) ->
         raise Unlucky
 
     await Pipeline(FakeCamera(map(frame, range(9)), live), [Stage("a", same), Stage("b", same)], Collector()).run()
+    stages = [Stage("a", same), Stage("b", fail)]
     with pytest.raises(Unlucky):
-        await Pipeline(FakeCamera(map(frame, range(9)), live), [Stage("a", same), Stage("b", fail)], Collector()).run()
+        await Pipeline(FakeCamera(map(frame, range(9)), live), stages, Collector(), patience=1).run()
     assert set(threading.enumerate()) <= before_threads
     assert asyncio.all_tasks() <= before_tasks
 

@@ -149,3 +149,12 @@ def test_without_a_face_the_frame_passes() -> None:
 def _at(image: np.ndarray, point: np.ndarray) -> np.ndarray:
     x, y = point.round().astype(int)
     return image[y - 1 : y + 2, x - 1 : x + 2].reshape(-1, 3)
+
+
+@pytest.mark.parametrize("how", ["blur", "raise", "blank", "hold", "pass"])
+def test_where_composing_failed_the_frame_is_shown_as_an_unsure_one(how: str) -> None:
+    composer, swapped = Composer(Fallback(unsure=how)), Swapped(frame_of(scene(), 7))
+    shown = composer.instead(swapped)
+    assert (shown.index, shown.image.shape) == (7, scene().shape)
+    assert np.array_equal(shown.image, scene()) == (how == "pass")
+    assert np.any(shown.image) == (how in ("blur", "raise", "pass"))  # nothing was swapped yet that could be held

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from realtime.errors import ModelError, UnknownIdentity
+from realtime.errors import MOST_FAILURES, KeepsFailing, ModelError, UnknownIdentity
 from realtime.face.face import Face, Glimpse
 from realtime.face.geometry import Image, align, template, to_pixels, transform
 from realtime.flow.meters import Meters
@@ -224,6 +224,17 @@ def test_a_model_that_fails_can_end_the_run(shelf: Shelf, monkeypatch: pytest.Mo
     monkeypatch.setattr(shelf, "encoder", _Failing(shelf.encoder))
     with pytest.raises(ModelError, match="out of memory"):
         swapper(frame_of(scene()))
+
+
+def test_a_model_that_fails_on_one_frame_after_another_is_not_borne_for_ever(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swapper = Swapper(PlacedFaces([face_at(160, 120, 120)]), shelf, "aster")
+    monkeypatch.setattr(shelf, "encoder", _Failing(shelf.encoder))
+    for index in range(MOST_FAILURES - 1):
+        assert swapper(frame_of(scene(), index)).unsure is not None
+    with pytest.raises(KeepsFailing, match="30 frames in a row could not be swapped: the encoder model failed"):
+        swapper(frame_of(scene(), MOST_FAILURES))
 
 
 def test_when_the_finder_fails_the_whole_frame_is_covered(shelf: Shelf) -> None:

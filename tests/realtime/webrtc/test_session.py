@@ -7,16 +7,20 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+import cv2
 import numpy as np
 import pytest
 from aiortc import RTCPeerConnection
+from numpy.typing import NDArray
 
-from realtime.errors import SettingsError, UnknownIdentity
+from realtime.errors import MOST_FAILURES, SettingsError, UnknownIdentity
+from realtime.frame import Frame
+from realtime.swap.compose import Composer, Swapped
 from realtime.webrtc.refused import OfferRefused
 from realtime.webrtc.session import MediaSettings, Session, Studio, Wish
 from tests.realtime.egress.test_label import words_in
 from tests.realtime.webrtc.conftest import OtherStudio
-from tests.realtime.webrtc.people import PATIENCE, Client, Clip, Looks, client, demo, watcher
+from tests.realtime.webrtc.people import FACE, PATIENCE, Client, Clip, Looks, client, demo, watcher
 
 
 async def ended(session: Session, patience: float = PATIENCE) -> None:
@@ -195,6 +199,37 @@ async def test_a_viewer_that_never_connects_is_closed_and_the_session_goes_on(st
                 await asyncio.sleep(0.05)
         await one.video.until(len(one.video.frames) + 3)
     await idle.close()
+
+
+async def test_a_frame_on_which_a_stage_fails_is_hidden_and_thirty_in_a_row_end_that_session_alone(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, other = studio.session("one", Wish(identity="aster")), studio.session("two", Wish(identity="cedar"))
+    broken, failed = threading.Event(), list[int]()
+    works = Composer.__call__
+
+    def compose(composer: Composer, swapped: Swapped) -> Frame:
+        if broken.is_set() and composer is session._engine._compose:
+            failed.append(swapped.frame.index)
+            raise ZeroDivisionError("seven by nothing")
+        return works(composer, swapped)
+
+    monkeypatch.setattr(Composer, "__call__", compose)
+    async with client(session, Clip(demo())) as one, client(other, Clip(demo())) as two:
+        await one.video.until(20)
+        broken.set()
+        said = await one.told_of("error")
+        assert said["error"] == "the session has failed: unexpectedly, with ZeroDivisionError"
+        assert len(failed) == MOST_FAILURES
+        await ended(session)
+        assert not other.closed.is_set()
+        assert contrast(one.video.images[-1]) < contrast(one.video.images[15]) / 3  # it is blurred
+        await two.video.until(len(two.video.frames) + 5)
+
+
+def contrast(image: NDArray[np.uint8]) -> float:
+    """How much detail there is where the clip's face is."""
+    return float(cv2.Laplacian(image[FACE], cv2.CV_64F).std())
 
 
 async def test_no_session_lasts_longer_than_allowed(studio_with: OtherStudio) -> None:
