@@ -12,12 +12,14 @@ from aiortc.codecs.base import Encoder
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
+from av import VideoFrame
 from av.frame import Frame
 
 from realtime.webrtc.media import MediaSettings
 
 SCALES: Final = (1.0, 0.75, 0.5)  # of a picture's sides
 BITS_PER_PIXEL: Final = 0.03  # below it a smaller picture looks better than a coarser one
+ENOUGH_PER_PIXEL: Final = 0.2  # bits: what more a face in VP8 is given, nobody sees, and it takes longer to encode
 LEAST_LINES: Final = 360  # px of the shorter side, below which a label that is made smaller cannot be read
 # Each change of an encoder's rate costs a picture that stands alone, so changes are seldom: down soon, up later.
 DOWN: Final = 0.85
@@ -39,11 +41,12 @@ class Limits:
     start: int
     least: int
     most: int
+    fps: float = math.inf  # of the pictures; says how many bits are enough for their size
 
     @classmethod
     def of(cls, media: MediaSettings) -> "Limits":
         """Those of the settings."""
-        return cls(media.start_kbps * 1000, media.least_kbps * 1000, media.most_kbps * 1000)
+        return cls(media.start_kbps * 1000, media.least_kbps * 1000, media.most_kbps * 1000, media.fps)
 
 
 class Rate:
@@ -57,6 +60,7 @@ class Rate:
         self._clock = clock
         self._estimate = limits.start
         self._share = 1.0
+        self._enough = math.inf  # for pictures of the size that is sent
         self._applied = limits.start
         self._changed_at = -math.inf
 
@@ -80,8 +84,12 @@ class Rate:
         self._share = share
         self._apply()
 
+    def sized(self, width: int, height: int) -> None:
+        """Takes the size of the pictures that are sent, px."""
+        self._enough = ENOUGH_PER_PIXEL * width * height * self._limits.fps
+
     def _apply(self) -> None:
-        wanted = max(self._limits.least, round(self._estimate * self._share))
+        wanted = max(self._limits.least, round(min(self._estimate * self._share, self._enough)))
         waited = self._clock() - self._changed_at
         down = wanted < self._applied * DOWN and waited >= DOWN_S
         up = wanted > self._applied * UP and waited >= UP_S
@@ -136,6 +144,8 @@ class Steered(Encoder):
 
     def encode(self, frame: Frame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
         """As aiortc's, and notes what it took."""
+        if isinstance(frame, VideoFrame):
+            self._rate.sized(frame.width, frame.height)
         began = time.perf_counter()
         payloads, timestamp = super().encode(frame, force_keyframe)  # type: ignore[safe-super]
         self._gauge.encoded(time.perf_counter() - began, sum(map(len, payloads)), force_keyframe)

@@ -68,6 +68,22 @@ def test_an_encoder_makes_as_many_bits_as_the_settings_allow_beyond_what_aiortc_
     assert gauge.busy > 0
 
 
+def test_a_small_picture_is_given_no_more_bits_than_are_enough_for_it() -> None:
+    clock = Clock()
+    rate = Rate(LIMITS, clock)
+    rate.sized(640, 480)
+    rate.estimated(90_000_000)
+    assert rate.applied == 1_800_000  # 1,843,200 are enough, too few more for a picture that stands alone
+    clock.now = UP_S
+    rate.sized(1280, 720)
+    rate.estimated(90_000_000)
+    assert rate.applied == 4_000_000
+    clock.now = 2 * UP_S
+    rate.sized(320, 240)
+    rate.estimated(90_000_000)
+    assert rate.applied == round(0.2 * 320 * 240 * 30)
+
+
 def test_the_far_ends_estimate_counts_within_the_limits() -> None:
     clock = Clock()
     rate = Rate(LIMITS, clock)
@@ -164,7 +180,7 @@ def test_no_larger_picture_is_tried_where_it_would_not_fit() -> None:
 
 async def test_a_session_sends_more_than_aiortc_would(studio_with: OtherStudio) -> None:
     session = studio_with(start_kbps=3500).session("one", Wish())
-    async with client(session, Clip(noise(15, 320, 180), 15)) as one:
+    async with client(session, Clip(noise(8, 800, 600), 15)) as one:
         await one.told(lambda message: message["type"] == "stats" and message["bitrate_kbps"] > 1700)
 
 
