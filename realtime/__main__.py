@@ -29,6 +29,7 @@ from realtime.flow.pipeline import Pipeline, Source, Stage
 from realtime.frame import Frame
 from realtime.keys import Controls, Keyboard, typed
 from realtime.settings import Settings, load
+from realtime.sign import sign
 from realtime.signals import ended_by_signals
 from realtime.sinks.fan_out import FanOut
 from realtime.sinks.open import is_virtual_camera, open_sink
@@ -405,6 +406,7 @@ def devices(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = 
 
 
 app.command()(doctor)
+app.command()(sign)
 
 
 def say_version(wanted: bool) -> None:

@@ -32,7 +32,7 @@ WEBRTC_MAY = ("realtime.webrtc", "bench")  # the bench looks from the far end, w
 ASYNCIO_MAY = ("realtime.flow", "realtime.sources", "realtime.sinks", "realtime.webrtc", "bench")
 ASYNCIO_FILES = ("realtime.__main__", "realtime.keys", "realtime.signals", "realtime.status")
 EGRESS_MAY = ("realtime.egress", "realtime.webrtc", "bench")
-EGRESS_FILES = ("realtime.__main__", "realtime", "realtime.settings")
+EGRESS_FILES = ("realtime.__main__", "realtime", "realtime.settings", "realtime.sign")
 MUTABLE_CALLS = ("dict", "list", "set", "defaultdict", "deque", "Counter", "OrderedDict", "bytearray")
 
 

@@ -69,13 +69,17 @@ class Door:
             sink,
             label=label or self.label,
             disclosure=self.disclosure,
-            seal=self._credentials() if signs else None,
+            seal=self._seal() if signs else None,
             journal=Journal(self.log, places) if self.log is not None else None,
         )
 
-    def _credentials(self) -> Credentials | None:
+    def credentials(self) -> Credentials:
+        """What signs files, with a key that is made on first use. Raises SettingsError where none can be had."""
+        return Credentials(self.own or Certificate.of_user(), self._card)
+
+    def _seal(self) -> Credentials | None:
         try:
-            return Credentials(self.own or Certificate.of_user(), self._card)
+            return self.credentials()
         except SettingsError as error:
             logger.warning("files of this run get no content credentials: %s", error)
             return None

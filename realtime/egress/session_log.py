@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from realtime.egress.record import Record
+from realtime.egress.record import Record, Shown
 from realtime.errors import SettingsError
 from realtime.places import SECRET, made, state_folder
 
@@ -82,9 +82,14 @@ class Entry:
     began: str  # ISO 8601
     last: str  # when the last line was written
     ended: bool
-    identities: tuple[str, ...]
+    shown: tuple[Shown, ...]
     sinks: tuple[str, ...]
     disclosure: str = ""
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        """Who was shown, by name."""
+        return tuple(dict.fromkeys(one.identity for one in self.shown))
 
 
 def entries(path: Path) -> tuple[Entry, ...]:
@@ -122,7 +127,7 @@ def _entry(line: bytes) -> Entry | None:
             began=datetime.fromisoformat(said["began"]).isoformat(timespec="seconds"),
             last=datetime.fromisoformat(said["at"]).isoformat(timespec="seconds"),
             ended=said["event"] == "ended",
-            identities=tuple(str(each["identity"]) for each in said["shown"]),
+            shown=tuple(Shown(str(each["identity"]), str(each["model"])) for each in said["shown"]),
             sinks=tuple(str(sink) for sink in said["sinks"]),
             disclosure=str(said.get("disclosure", "")),
         )

@@ -221,6 +221,11 @@ class Session:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: asyncio.Task[None] | None = None
 
+    @property
+    def mark(self) -> bytes:
+        """The random id in the marks of its pictures."""
+        return self._gate.session
+
     async def answer(self, offer: str) -> str:
         """The answer to the client's offer, with all our candidates; from then on the session runs.
 

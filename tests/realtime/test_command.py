@@ -18,6 +18,7 @@ import onnxruntime as ort
 import pytest
 
 from realtime.devices import devices
+from realtime.egress.credentials import read
 from realtime.face.detect import CenterFace
 from realtime.face.face import Detection
 from realtime.face.geometry import Image
@@ -272,6 +273,9 @@ def test_an_interrupted_recording_is_a_playable_file(models: Path, tmp_path: Pat
     report = json.loads(numbers.read_text())
     assert 0 < report["frames_out"] < 1800
     assert len(pictures_in(out)) == report["frames_out"]
+    manifest = read(out)  # content credentials are added on the way out
+    assert manifest is not None
+    assert not manifest.faults
 
 
 def wait_for(path: Path) -> None:

@@ -57,3 +57,31 @@ def test_whoever_builds_a_pipeline_builds_a_gate() -> None:
         assert "Pipeline" not in called or called & {"Gate", "gate"}, (
             f"{path.relative_to(ROOT)} builds a pipeline without a gate"
         )
+
+
+# What puts a picture where somebody else can see it: into a file, a window, a stream or another program.
+WAYS_OUT = ("imwrite", "imencode", "imshow", "from_ndarray")
+# Who may: sinks and what stands behind a gate, and those that never hold a frame.
+MAY_LET_OUT = ("sinks/", "album.py", "webrtc/tracks.py")
+HOLD_NO_FRAMES = ("doctor/", "webrtc/sound.py")
+
+
+def ways_out(source: str) -> set[str]:
+    """The names of calls that let something out."""
+    calls = (node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
+    return {call.attr for call in calls if isinstance(call, ast.Attribute) and call.attr in WAYS_OUT}
+
+
+def test_only_what_stands_behind_the_gate_can_let_a_picture_out() -> None:
+    found = {path.relative_to(ROOT).as_posix(): ways_out(path.read_text()) for path in ROOT.rglob("*.py")}
+    letting = {name: calls for name, calls in found.items() if calls}
+    assert "sinks/picture.py" in letting
+    strangers = {name: calls for name, calls in letting.items() if not name.startswith((*MAY_LET_OUT, *HOLD_NO_FRAMES))}
+    assert strangers == {}
+
+
+def test_the_search_finds_ways_out() -> None:
+    assert ways_out("def f(image):\n    cv2.imwrite('a.png', image)\n    av.VideoFrame.from_ndarray(image)") == {
+        "imwrite",
+        "from_ndarray",
+    }

@@ -15,7 +15,7 @@ ASTER = Shown("aster", "29e95" + "7" * 59)
 WHOLE = Manifest((), "liveswap 0.1.0", "liveswap (self-made certificate)", False, True, SESSION, (ASTER,))
 MARK = Marked("3ae165", "29e95")
 DAY = "2026-11-29T01:02:03+00:00"
-ENTRY = Entry(SESSION, DAY, DAY, True, ("aster",), ("virtualcam",))
+ENTRY = Entry(SESSION, DAY, DAY, True, (ASTER,), ("virtualcam",))
 
 
 def test_manifest_and_mark_of_one_session_belong_together() -> None:
