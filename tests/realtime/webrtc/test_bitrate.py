@@ -179,8 +179,8 @@ def test_no_larger_picture_is_tried_where_it_would_not_fit() -> None:
 
 
 async def test_a_session_sends_more_than_aiortc_would(studio_with: OtherStudio) -> None:
-    session = studio_with(start_kbps=3500).session("one", Wish())
-    async with client(session, Clip(noise(8, 800, 600), 15)) as one:
+    session = studio_with(start_kbps=3500, fps=60).session("one", Wish())
+    async with client(session, Clip(noise(15, 560, 320), 15)) as one:
         await one.told(lambda message: message["type"] == "stats" and message["bitrate_kbps"] > 1700)
 
 
