@@ -15,6 +15,7 @@ from realtime.doctor.finding import NOTE, OK, WRONG, Finding
 from realtime.errors import SinkError
 
 SIGNS: Final = MappingProxyType({OK: ("✓", "green"), NOTE: ("•", "yellow"), WRONG: ("✗", "bold red")})
+PLAIN: Final = MappingProxyType({"✓": "ok", "•": "--", "✗": "!!", "→": "->"})  # for terminals without these signs
 PICTURE_WIDTH: Final = 118  # characters
 # As rich's own, without a font from elsewhere.
 SVG: Final = """\
@@ -42,8 +43,8 @@ SVG: Final = """\
 """
 
 
-def table(findings: Sequence[Finding]) -> Table:
-    """A line for each finding, and under it what helps."""
+def table(findings: Sequence[Finding], encoding: str = "utf-8") -> Table:
+    """A line for each finding, and under it what helps; in signs that the encoding has."""
     shown = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     for column in ("topic", "sign", "name"):
         shown.add_column(column, no_wrap=True)
@@ -51,11 +52,14 @@ def table(findings: Sequence[Finding]) -> Table:
     topic = ""
     for found in findings:
         sign, style = SIGNS[found.state]
-        seen = Text.assemble((found.seen, "" if found.state == OK else style))
+        seen = Text.assemble((_in(encoding, found.seen), "" if found.state == OK else style))
         if found.remedy:
-            seen.append(f"\n→ {found.remedy}", style="cyan")
+            seen.append(f"\n{_in(encoding, '→')} {_in(encoding, found.remedy)}", style="cyan")
         shown.add_row(
-            Text("" if found.topic == topic else found.topic, style="bold"), Text(sign, style), found.name, seen
+            Text("" if found.topic == topic else found.topic, style="bold"),
+            Text(_in(encoding, sign), style),
+            found.name,
+            seen,
         )
         topic = found.topic
     return shown
@@ -63,7 +67,7 @@ def table(findings: Sequence[Finding]) -> Table:
 
 def show(findings: Sequence[Finding], console: Console) -> None:
     """Writes the screen."""
-    console.print(table(findings))
+    console.print(table(findings, console.encoding))
     style = "green" if works(findings) else "bold red"
     console.print(Text(f"\n{verdict(findings)}", style=style))
 
@@ -77,3 +81,12 @@ def picture(findings: Sequence[Finding], path: Path) -> None:
         path.write_text(console.export_svg(title="liveswap doctor", code_format=SVG, unique_id="doctor"), "utf-8")
     except OSError as error:
         raise SinkError(f"{path} cannot be written: {(error.strerror or str(error)).lower()}") from error
+
+
+def _in(encoding: str, text: str) -> str:
+    """The text as a terminal of that encoding can show it."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = PLAIN.get(text, text)
+    return text.encode(encoding, "replace").decode(encoding)

@@ -1,5 +1,6 @@
 """`liveswap doctor` as a whole: one screen, JSON, a picture and an exit code; and the topics that need files."""
 
+import io
 import json
 import socket
 import xml.etree.ElementTree as ElementTree
@@ -48,6 +49,17 @@ def test_the_screen_has_a_remedy_under_each_line_that_needs_one(capsys: pytest.C
     assert lines[2].strip() == "→ install onnxruntime-gpu"
     assert lines[4].strip() == "→ sudo modprobe v4l2loopback"
     assert lines[-1] == "`liveswap run` would not work here: virtual camera; 1 more could be better."
+
+
+def test_a_terminal_without_those_signs_gets_plain_ones() -> None:
+    raw = io.BytesIO()
+    odd = Finding("cameras", "cameras", OK, "Kamera für →")
+    terminal = io.TextIOWrapper(raw, "ascii", write_through=True)
+    screen.show([FINE, BAD, odd], Console(file=terminal, width=100))
+    lines = raw.getvalue().decode("ascii").splitlines()
+    assert lines[0].split()[:2] == ["memory", "ok"]
+    assert lines[2].strip() == "-> sudo modprobe v4l2loopback"
+    assert "Kamera f?r ?" in lines[3]
 
 
 def test_only_what_is_wrong_keeps_a_run_from_working() -> None:
