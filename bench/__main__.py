@@ -15,6 +15,7 @@ from bench import stages as bench_stages
 from bench import switch as bench_switch
 from bench.beside import policies
 from bench.compare import compare as bench_of_two
+from bench.counts import counts
 from bench.detection import detection
 from bench.glass import glass
 from bench.landmarks import landmarks
@@ -154,6 +155,7 @@ app.command()(landmarks)
 app.command()(quality)
 app.command()(glass)
 app.command()(policies)
+app.command()(counts)
 app.command()(startup)
 app.command("all")(suite)
 app.command("compare")(bench_of_two)

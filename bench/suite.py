@@ -38,6 +38,7 @@ PARTS: Final = (
     Part("stages", (), ("--rounds", "1", "--seconds", "2")),
     Part("switch", (), ("--rounds", "1", "--switches", "4", "--seconds", "3")),
     Part("compose", (), ("--repeats", "20")),
+    Part("counts", (), ("--frames", "20")),
     Part("startup", (), ("--runs", "1")),
     Part("tracking", (), ("--frames", "30", "--pictures", "1")),
     Part("detection", (), ("--repeats", "2")),

@@ -1,0 +1,138 @@
+"""What a frame costs in things that can be counted, the same on every machine: for a guard that cannot be noisy."""
+
+import shlex
+import statistics
+import sys
+import tracemalloc
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+from unittest import mock
+
+import av
+import numpy as np
+import onnxruntime as ort
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bench.report import with_origin, write
+from realtime.__main__ import DEMO, Models
+from realtime.egress.marks import Marks
+from realtime.errors import SourceMissing
+from realtime.frame import Frame
+from realtime.settings import Settings, load
+from realtime.swap.compose import Composer
+from realtime.swap.swapper import Swapper
+
+SETTLING: Final = 30  # frames until everything is found and every buffer is made
+ROLES: Final = ("detector", "landmarks", "encoder", "decoder")
+
+Item = TypeVar("Item")
+Out = TypeVar("Out")
+
+
+def counts(
+    source: Annotated[Path, typer.Option(metavar="FILE", help="Another clip than the bundled one.")] = DEMO,
+    models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
+    frames: Annotated[int, typer.Option(min=10, max=100_000, help="Of the clip, after the first second.")] = 100,
+    out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the numbers as JSON as well.")] = None,
+) -> None:
+    """Inferences for each frame, and the memory that each step takes beyond what it gives back or hands on."""
+    numbers = measure(load(None, {"models": models}), source, frames)
+    console = Console()
+    console.print(table(numbers))
+    if out:
+        write(out, with_origin(numbers, shlex.join(["liveswap-bench", *sys.argv[1:]])))
+
+
+def measure(settings: Settings, source: Path, frames: int) -> dict[str, Any]:
+    """The counts over so many frames after SETTLING. Raises LiveswapError."""
+    models = Models.load(settings)
+    swapper = Swapper(models.tracker, models.shelf, models.identity, settings.fallback)
+    composer, marks = Composer(settings.fallback, settings.composing), Marks()
+    taken: dict[str, list[tuple[int, int]]] = {"swap": [], "compose": [], "marks": []}
+    last: object = None
+    with counted() as inferences, traced():
+        for number, frame in enumerate(frames_of(source, SETTLING + frames)):
+            if number == SETTLING:
+                inferences.clear()
+                taken = {name: [] for name in taken}
+            swapped = weighed(swapper, frame, taken["swap"])
+            composed = weighed(composer, swapped, taken["compose"])
+            last = weighed(marks, composed, taken["marks"])
+    if last is None or len(taken["swap"]) < frames:
+        raise SourceMissing(f"{source} has too few frames, wanted {SETTLING + frames}")
+    return {
+        "frames": frames,
+        "inferences_per_100_frames": {role: round(100 * inferences[role] / frames, 1) for role in ROLES},
+        "peak_kib": {name: median(peak for peak, _ in rows) for name, rows in taken.items()},
+        "kept_kib": {name: median(kept for _, kept in rows) for name, rows in taken.items()},
+        "frame_kib": round(frame.image.nbytes / 1024),
+    }
+
+
+def frames_of(source: Path, count: int) -> Iterator[Frame]:
+    """The first frames of a clip. Raises SourceMissing."""
+    if not source.is_file():
+        raise SourceMissing(f"there is no file {source}")
+    with av.open(str(source)) as container:
+        for index, picture in enumerate(container.decode(video=0)):
+            if index == count:
+                return
+            at = index / 30
+            yield Frame(np.asarray(picture.to_ndarray(format="bgr24"), np.uint8), index, at, at)
+
+
+@contextmanager
+def counted() -> Iterator[Counter[str]]:
+    """Until the end, how often models of each of ROLES were run."""
+    seen: Counter[str] = Counter()
+    run = ort.InferenceSession.run
+
+    def noted(session: ort.InferenceSession, *words: Any, **more: Any) -> Any:
+        said = session.get_modelmeta().custom_metadata_map
+        seen[said.get("liveswap.role", "detector")] += 1
+        return run(session, *words, **more)
+
+    with mock.patch.object(ort.InferenceSession, "run", noted):
+        yield seen
+
+
+@contextmanager
+def traced() -> Iterator[None]:
+    """Until the end, Python and NumPy count their memory."""
+    tracemalloc.start()
+    try:
+        yield
+    finally:
+        tracemalloc.stop()
+
+
+def weighed(work: Callable[[Item], Out], item: Item, rows: list[tuple[int, int]]) -> Out:
+    """What work makes of the item; notes the bytes it had at most, and those it kept or handed on."""
+    before, _ = tracemalloc.get_traced_memory()
+    tracemalloc.reset_peak()
+    made = work(item)
+    after, peak = tracemalloc.get_traced_memory()
+    rows.append((peak - before, after - before))
+    return made
+
+
+def median(sizes: Iterator[int]) -> int:
+    """In KiB."""
+    return round(statistics.median(sizes) / 1024)
+
+
+def table(numbers: dict[str, Any]) -> Table:
+    """For people."""
+    made = Table("for each frame", "")
+    for role, often in numbers["inferences_per_100_frames"].items():
+        made.add_row(f"{role}, inferences", f"{often / 100:.2f}")
+    made.add_row("a frame's picture", f"{numbers['frame_kib']} KiB")
+    for name in numbers["peak_kib"]:
+        said = f"{numbers['peak_kib'][name]} KiB at most, {numbers['kept_kib'][name]} KiB of them kept or handed on"
+        made.add_row(f"{name}, memory", said)
+    return made
