@@ -91,12 +91,12 @@ async def test_a_camera_is_ready_for_its_next_writer_when_it_was_closed(
 
 async def test_beside_a_slow_sink_the_camera_gets_every_frame(driver: type[FakeDriver], fake: FakeKernel) -> None:
     """The slow one is still busy with its first frames when the source ends."""
-    slow = Collector(period=0.25)
+    slow = Collector(period=0.5)
     camera = VirtualCamera(fps=1000, kernel=fake.kernel)
     async with FanOut([slow, camera], live=True) as sink:
         await Pipeline(FakeCamera((frame(index) for index in range(100)), period=0.005), [], sink).run()
     seen = set(driver.opened[0].values)
-    assert len(seen) >= 60  # of 100: margin for a busy machine
+    assert len(seen) >= 40  # of 100: margin for a busy machine
     assert len(slow.frames) < len(seen) / 2
 
 
