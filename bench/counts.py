@@ -54,17 +54,17 @@ def measure(settings: Settings, source: Path, frames: int) -> dict[str, Any]:
     swapper = Swapper(models.tracker, models.shelf, models.identity, settings.fallback)
     composer, marks = Composer(settings.fallback, settings.composing), Marks()
     taken: dict[str, list[tuple[int, int]]] = {"swap": [], "compose": [], "marks": []}
-    last: object = None
+    number = 0
     with counted() as inferences, traced():
-        for number, frame in enumerate(frames_of(source, SETTLING + frames)):
-            if number == SETTLING:
+        for number, frame in enumerate(frames_of(source, SETTLING + frames), 1):
+            if number == SETTLING + 1:
                 inferences.clear()
                 taken = {name: [] for name in taken}
             swapped = weighed(swapper, frame, taken["swap"])
             composed = weighed(composer, swapped, taken["compose"])
-            last = weighed(marks, composed, taken["marks"])
-    if last is None or len(taken["swap"]) < frames:
-        raise SourceMissing(f"{source} has too few frames, wanted {SETTLING + frames}")
+            weighed(marks, composed, taken["marks"])
+    if number < SETTLING + frames:
+        raise SourceMissing(f"{source} has {number} frames, wanted {SETTLING + frames}")
     return {
         "frames": frames,
         "inferences_per_100_frames": {role: round(100 * inferences[role] / frames, 1) for role in ROLES},

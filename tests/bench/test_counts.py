@@ -38,7 +38,7 @@ def test_inferences_are_counted_only_until_the_end(tmp_path: Path) -> None:
 
 def test_a_clip_that_is_too_short_or_missing_is_refused(tmp_path: Path) -> None:
     settings = load(None, {"models": str(write_shelf(tmp_path))})
-    with pytest.raises(SourceMissing, match="too few frames, wanted 40"):
+    with pytest.raises(SourceMissing, match="has 12 frames, wanted 40"):
         measure(settings, astronaut_clip(tmp_path / "short.mp4", 12), 10)
     with pytest.raises(SourceMissing, match="there is no file"):
         measure(settings, tmp_path / "missing.mp4", 10)
