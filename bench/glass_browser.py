@@ -152,7 +152,7 @@ class Served:
 
     async def __aenter__(self) -> "Served":
         """Raises SourceLost where the server does not come up."""
-        words = ("-m", "realtime", "serve", "--port", str(self._port), *self._words)
+        words = ("-m", "realtime", "serve", "--no-session-log", "--port", str(self._port), *self._words)
         self._process = await asyncio.create_subprocess_exec(sys.executable, *words, stdout=asyncio.subprocess.DEVNULL)
         try:
             async with asyncio.timeout(STARTING_S):

@@ -27,6 +27,7 @@ def once(settings: Settings, models: Models, group: Group = stages) -> dict[str,
     """
     cv2.setNumThreads(settings.threads)
     meters = Meters()
-    if asyncio.run(carry(replace(settings, live=True, sink=("null",), preview=False), models, meters, group=group)):
+    live = replace(settings, live=True, sink=("null",), preview=False, session_log=False)
+    if asyncio.run(carry(live, models, meters, group=group)):
         raise KeyboardInterrupt
     return report.report(meters, models.identity, models.shelf.encoder.provider, models.precision)

@@ -31,7 +31,8 @@ from realtime.__main__ import Models, carry, stages
 from realtime.flow.meters import Meters
 from realtime.settings import load
 said = {"imported": time.time()}
-settings = load(None, {"source": sys.argv[1], "models": sys.argv[2] or None, "sink": ("null",), "duration": 1.0})
+flags = {"source": sys.argv[1], "models": sys.argv[2] or None, "sink": ("null",), "duration": 1.0, "session_log": False}
+settings = load(None, flags)
 models = Models.load(settings)
 said["loaded"] = time.time()
 def group(swap, compose):

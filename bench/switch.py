@@ -102,7 +102,7 @@ def once(settings: Settings, switches: int, seconds: float) -> dict[str, Any]:
         return stages(noted, compose)
 
     meters = Deliveries()
-    live = replace(settings, live=True, sink=("null",), preview=False)
+    live = replace(settings, live=True, sink=("null",), preview=False, session_log=False)
     player = Player("".join(others + own), switches, seconds)
     if asyncio.run(carry(live, models, meters, group=watched, keyboard=player)):
         raise KeyboardInterrupt

@@ -1,5 +1,6 @@
 """The notice is there, can be read, and touches nothing but its plate."""
 
+import timeit
 from fractions import Fraction
 
 import av
@@ -171,6 +172,15 @@ def test_every_style_is_seen_and_touches_only_its_plate(width: int, height: int,
 def test_styles_differ() -> None:
     pictures = [Label(LabelSettings(style=style))(scene(1280, 720)) for style in STYLES]
     assert all(np.any(pictures[k] != pictures[k - 1]) for k in range(3))
+
+
+def test_it_costs_little_more_than_a_copy_of_the_picture() -> None:
+    """In one run, so that a busy machine slows both: the best of many at 720 lines, and a wide margin."""
+    image, label = scene(1280, 720), Label()
+    label(image)
+    assert min(timeit.repeat(lambda: label(image), number=1, repeat=50)) < 6 * min(
+        timeit.repeat(image.copy, number=1, repeat=50)
+    )
 
 
 def test_one_label_follows_a_change_of_size() -> None:
