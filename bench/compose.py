@@ -13,7 +13,7 @@ from realtime.face.face import Face
 from realtime.face.geometry import Image, Matrix, Points, invert, template, to_pixels, transform
 from realtime.frame import Frame
 from realtime.swap.compose import Composer, ComposeSettings, Swapped, SwappedFace
-from realtime.swap.swapper import crop_of
+from realtime.swap.views import crop_of
 
 SIZES: Final = (40, 150, 300, 600)  # px between the ears
 FITTINGS: Final[Mapping[str, ComposeSettings]] = {  # by their names in the table

@@ -23,7 +23,8 @@ from realtime.swap.compose import Swapped, SwappedFace, compose
 from realtime.swap.contract import Contract
 from realtime.swap.fallback import Fallback
 from realtime.swap.identity import Identity, Shelf
-from realtime.swap.swapper import Swapper, crop_of
+from realtime.swap.swapper import Swapper
+from realtime.swap.views import crop_of
 from training.augment import recrop, warp
 from training.batches import PairBatch, Pairs, to_input
 from training.dataset import Dataset, Item

@@ -3,7 +3,7 @@
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from export.cards import cards_of
 from export.crops import has_split, read_crops
 from export.detector import export_detector
 from export.parity import Agreement, Running, milliseconds, picture_agreement, reading_agreement, torch_parity
@@ -30,7 +31,11 @@ from export.to_onnx import (
     export_landmarks,
 )
 from realtime.errors import LiveswapError, SettingsError
-from realtime.swap.contract import Contract, expect
+from realtime.swap.card import ModelCard
+from realtime.swap.contract import DRAWING, Contract, expect
+from realtime.swap.envelope import ModelFile
+from realtime.swap.sealing import seal
+from realtime.swap.signing import Signer
 from training.checkpoint import load_landmarks, load_swap
 from training.model import Encoder
 from training.origin import read_weights
@@ -40,6 +45,8 @@ CHECKED: Final = 100  # other crops, on which the forms are compared
 LICENCE: Final = "Apache-2.0"  # of weights trained on rendered people
 
 NEARLY: Final = 0.9  # a form that is less than a tenth faster is not worth its inexactness
+
+Cards = Callable[[Collection[str], Mapping[str, Any]], dict[str, ModelCard]]  # by the names and record of a checkpoint
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -86,8 +93,15 @@ def export(
         Path | None,
         typer.Option(help="An encoder.onnx that stays: only decoders that learned against it are exported."),
     ] = None,
+    card: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="CARD.toml", help="What a person agreed to; one for each person who exists."),
+    ] = None,
+    rendered: Annotated[
+        bool, typer.Option("--rendered", help="Who has no card is nobody who exists, though trained on footage.")
+    ] = False,
 ) -> None:
-    """Turn checkpoints into landmarks.onnx, encoder.onnx and one NAME.onnx for each identity.
+    """Turn checkpoints into landmarks.onnx, encoder.onnx and one NAME.onnx for each identity, with a signed card.
 
     With --detector alone: CenterFace into centerface.onnx in int8, calibrated on the videos and pictures of --data.
     """
@@ -99,15 +113,16 @@ def export(
         deliver_detector(detector, data, out)
         return
     forms: list[Form] = []
+    choose = partial(cards_of, given=card or (), rendered=rendered)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         if landmarks is not None:
             forms += landmark_forms(landmarks, data, work, licence, threads)
         if swap is not None:
             if encoder is None:
-                forms += swap_forms(swap, data, work, licence, threads)
+                forms += swap_forms(swap, data, work, licence, threads, choose)
             else:
-                forms += decoder_forms(swap, encoder, data, work, licence, threads)
+                forms += decoder_forms(swap, encoder, data, work, licence, threads, choose)
         show(forms)
         deliver((form for form in forms if form.kept), out)
 
@@ -129,18 +144,21 @@ def landmark_forms(checkpoint: Path, data: Path | None, work: Path, licence: str
     return chosen("landmarks", path, difference, sample, agreement, threads)
 
 
-def swap_forms(checkpoint: Path, data: Path | None, work: Path, licence: str, threads: int) -> list[Form]:
+def swap_forms(
+    checkpoint: Path, data: Path | None, work: Path, licence: str, threads: int, cards: Cards = cards_of
+) -> list[Form]:
     """The forms of the encoder and of each decoder, one of each kept. Raises LiveswapError.
 
     Each int8 form is judged by the decoded pictures, and decoders with the codes of the encoder that was kept, so
     that the bounds hold for the whole way from crop to picture.
     """
     encoder, decoders, record = load_swap(checkpoint)
+    chosen_cards = cards(tuple(decoders), record)
     path = work / "encoder.fp32.onnx"
     contract = export_encoder(encoder, path, licence, record)
     paths = {name: work / f"{name}.fp32.onnx" for name in decoders}
     for name, decoder in decoders.items():
-        export_decoder(decoder, paths[name], name, contract.encoder, licence, record)
+        export_decoder(decoder, paths[name], chosen_cards[name], contract.encoder, licence, record)
     sample = _crop_sample(data, contract)
     crops = _checked(sample, contract)
     difference = torch_parity(EncoderGraph(encoder), path, crops)
@@ -171,7 +189,9 @@ def swap_forms(checkpoint: Path, data: Path | None, work: Path, licence: str, th
     return forms
 
 
-def decoder_forms(swap: Path, encoder: Path, data: Path | None, work: Path, licence: str, threads: int) -> list[Form]:
+def decoder_forms(
+    swap: Path, encoder: Path, data: Path | None, work: Path, licence: str, threads: int, cards: Cards = cards_of
+) -> list[Form]:
     """The forms of the decoders that learned alone, for the encoder file that they learned against.
 
     They are judged with the codes of that very file. Raises LiveswapError.
@@ -185,9 +205,11 @@ def decoder_forms(swap: Path, encoder: Path, data: Path | None, work: Path, lice
     checked = running(_checked(sample, contract))["code"]
     coded = Sample(running(sample.calibration)["code"], checked) if sample else None
     forms: list[Form] = []
-    for name in record.get("only") or tuple(decoders):
+    names = record.get("only") or tuple(decoders)
+    chosen_cards = cards(names, record)
+    for name in names:
         path = work / f"{name}.fp32.onnx"
-        export_decoder(decoders[name], path, name, contract.encoder, licence, record)
+        export_decoder(decoders[name], path, chosen_cards[name], contract.encoder, licence, record)
         difference = torch_parity(DecoderGraph(decoders[name]), path, checked)
         if coded is None:
             forms.append(_unmeasured(name, path, difference, checked, threads))
@@ -262,8 +284,15 @@ def show(forms: Sequence[Form]) -> None:
 
 
 def deliver(forms: Iterable[Form], out: Path) -> None:
-    """Copy the kept files into out under their names. Raises SettingsError when they cannot be written."""
+    """Copy the kept files into out under their names, identities signed with the user's key.
+
+    Raises SettingsError when they cannot be written or there is no key.
+    """
     kept = list(forms)
+    signer = Signer.own()
+    for form in kept:
+        if Contract.from_metadata(ModelFile.read(form.path).metadata, form.model).role in DRAWING:
+            seal(form.path, signer)
     try:
         out.mkdir(parents=True, exist_ok=True)
         for form in kept:

@@ -12,6 +12,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from realtime.swap.card import ModelCard
 from realtime.swap.contract import Contract
 from training.model import Decoder, Encoder, LandmarkNet
 
@@ -92,17 +93,18 @@ def export_encoder(encoder: Encoder, path: Path, licence: str, training: dict[st
 
 
 def export_decoder(
-    decoder: Decoder, path: Path, identity: str, encoder: str, licence: str, training: dict[str, Any]
+    decoder: Decoder, path: Path, card: ModelCard, encoder: str, licence: str, training: dict[str, Any]
 ) -> Contract:
-    """Write the decoder of a rendered identity to path, for the encoder of this digest; its contract."""
+    """Write the decoder of the card's identity to path, unsigned, for the encoder of this digest; its contract."""
     contract = Contract(
         role="decoder",
         size=decoder.shape.size,
         coverage=1.0,
         licence=licence,
         encoder=encoder,
-        identity=identity,
-        kind="rendered",
+        identity=card.name,
+        kind=card.kind,
+        consent=card.record(),
         training=training,
     )
     example = torch.zeros(2, decoder.shape.code)

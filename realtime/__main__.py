@@ -14,9 +14,8 @@ from typing import Annotated, Any, Final, TypeVar
 import cv2
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from realtime import album, options
+from realtime import album, cards, options, roster
 from realtime import report as reports
 from realtime.devices import devices as find_devices
 from realtime.doctor.command import doctor
@@ -50,6 +49,9 @@ SENTENCE: Final = 2  # exit code after an expected fault
 INTERRUPTED: Final = 128  # exit code after a signal, plus its number, as shells have it: 130 after Ctrl-C
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(roster.app, name="identities")
+app.command("sign")(cards.sign)
+app.command("import-dfm")(cards.import_dfm)
 Built = TypeVar("Built")
 Group = Callable[[Callable[[Frame], Swapped], Callable[[Swapped], Frame]], list[Stage[Any, Any]]]
 
@@ -75,7 +77,7 @@ class Models:
     def load(cls, settings: Settings) -> "Models":
         """The models that the settings name. Raises ModelError or MissingExtra."""
         names = [name for name in settings.casting.names if not name.endswith(".onnx")]
-        shelf = Shelf.load(settings.folder, settings.session, keep=names)
+        shelf = Shelf.load(settings.folder, settings.session, names, settings.consent)
         casting = settings.casting.renamed(shelf.name_of)
         return cls(shelf, Tracker.load(settings.tracking, settings.session), str(casting))
 
@@ -192,6 +194,7 @@ def run(
         ),
     ] = None,
     models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
+    revoked: options.Revoked = None,
     size: Annotated[
         str | None, typer.Option(metavar="live|small", help="Of the networks; small draws fewer pixels in less time.")
     ] = None,
@@ -320,6 +323,7 @@ def serve(
     most_kbps: Annotated[int, typer.Option(metavar="N", help="It does not rise above.")] = 4000,
     identity: Annotated[str | None, typer.Option(metavar="NAME", help="Who is shown until a client chooses.")] = None,
     models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
+    revoked: options.Revoked = None,
     size: Annotated[str | None, typer.Option(metavar="live|small", help="Of the networks.")] = None,
     unsure: Annotated[
         str | None, typer.Option(metavar="blur|hold|blank|pass|raise", help="What is shown where a real face may be.")
@@ -368,26 +372,6 @@ def picked(kind: type[Built], flags: Mapping[str, Any]) -> Built:
     """Settings made from the flags that are named as they are; lists as tuples. Raises SettingsError."""
     values = {name: flags[name] for name in named(kind) if flags.get(name) is not None}
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
-
-
-@app.command()
-def identities(
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-    models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
-    size: Annotated[str | None, typer.Option(metavar="live|small", help="Of the networks.")] = None,
-) -> None:
-    """List who a face can become."""
-    speak(0)
-    settings = load(None, {"models": models, "size": size})
-    cards = Shelf.load(settings.folder, settings.session, keep=()).cards()
-    if as_json:
-        typer.echo(json.dumps([card.as_dict() for card in cards], indent=2))
-        return
-    table = Table("identity", "kind", "licence", "draws", "precision", "file")
-    for card in cards:
-        size = f"{card.size} px"
-        table.add_row(card.name, card.kind, card.licence, size, card.precision, f"{card.file_bytes / 1e6:.1f} MB")
-    Console().print(table)
 
 
 @app.command()

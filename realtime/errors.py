@@ -7,7 +7,8 @@ LiveswapError                 one clear sentence for the user; the command ends 
 │   └── SourceLost            it was there and stopped
 ├── SinkError                 an output cannot be opened or written
 ├── ModelError                a model file is missing, broken, foreign or without a contract
-│   └── UnknownIdentity       no identity of that name on the shelf
+│   ├── UnknownIdentity       no identity of that name on the shelf
+│   └── ConsentError          an identity's card is missing, incomplete, forged, past its end or revoked
 ├── KeepsFailing              it failed on so many frames in a row that nobody should wait longer
 ├── NoAcceleration            a provider was asked for and cannot be used
 └── MissingExtra              an optional package or driver is not installed
@@ -58,6 +59,10 @@ class KeepsFailing(LiveswapError):
 
 class NoAcceleration(LiveswapError):
     """A provider was asked for and cannot be used."""
+
+
+class ConsentError(ModelError):
+    """An identity's card is missing, incomplete, forged, past its end or revoked."""
 
 
 class MissingExtra(LiveswapError):

@@ -1,4 +1,4 @@
-"""Flags that `liveswap run` and `liveswap serve` share: how what leaves is marked, signed and noted."""
+"""Flags that `liveswap run` and `liveswap serve` share: who may be shown, and how what leaves is marked, signed and noted."""
 
 from typing import Annotated
 
@@ -27,4 +27,7 @@ Signing = Annotated[
 Logged = Annotated[
     bool | None,
     typer.Option("--session-log/--no-session-log", help="Note locally who was shown when, so that marks can be told."),
+]
+Revoked = Annotated[
+    str | None, typer.Option(metavar="FILE.toml", help="Identities that must not be used, beside expired ones.")
 ]

@@ -1,13 +1,12 @@
 """What a run is asked to do: defaults, filled from a TOML file, overridden by flags."""
 
-import difflib
 import math
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
+from realtime import toml
 from realtime.egress.disclosure import told
 from realtime.egress.label import CORNERS, LANGUAGES, SIZES, STYLES, LabelSettings
 from realtime.errors import MOST_FAILURES, SettingsError
@@ -16,6 +15,7 @@ from realtime.flow.fitter import check_fit
 from realtime.sources.limits import check_asked
 from realtime.swap.casting import Casting
 from realtime.swap.compose import ComposeSettings
+from realtime.swap.consent import Consent
 from realtime.swap.fallback import Fallback
 from realtime.swap.identity import MODELS, place_of_size
 from realtime.swap.session import SessionSettings
@@ -23,15 +23,6 @@ from realtime.swap.session import SessionSettings
 BYSTANDERS: Final = 4  # faces followed beyond those that are swapped, where they have to be blurred
 MOST_FACES: Final = 64  # as many as the tracker takes
 LONGEST: Final = 7 * 24 * 3600.0  # seconds of one run
-
-# How a value is called in messages, by the type that the field declares.
-_WORDS: Final = (
-    (bool, "true or false"),
-    (int, "a whole number"),
-    (float, "a number"),
-    (str, "a text in quotes"),
-    (tuple[str, ...], "a text, or a list of texts"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +36,7 @@ class Settings:
     sink: tuple[str, ...] = ()  # virtualcam, null, or a file; empty: what fits the source
     identity: str = "aster"  # a name on the shelf or an .onnx file, for all or by place: left=aster,right=cedar
     models: str = ""  # the folder of models; empty: the embedded ones
+    revoked: str = ""  # a list of revoked identities; empty: revoked.toml in the configuration folder, if there is one
     size: str = "live"  # of the networks: live, or small for slow machines
     live: bool = False  # play a file at its own speed and drop what is late, as a camera would
     duration: float | None = None  # seconds; None: to the end of the source
@@ -110,6 +102,11 @@ class Settings:
         swapped = self.casting.people if self.faces is None else self.faces
         followed = min(MOST_FACES, swapped + (BYSTANDERS if self.others != "pass" else 0))
         return TrackingSettings(detector=self.detector, landmarks=self.base / "landmarks.onnx", max_faces=followed)
+
+    @property
+    def consent(self) -> Consent:
+        """What decides whether identities may be used. Raises SettingsError."""
+        return Consent.load(Path(self.revoked) if self.revoked else None)
 
     @property
     def casting(self) -> Casting:
@@ -178,41 +175,11 @@ def load(config: Path | None, flags: Mapping[str, object]) -> Settings:
 
 
 def _from_file(config: Path) -> dict[str, Any]:
-    try:
-        table = tomllib.loads(config.read_text("utf-8"))
-    except OSError as error:
-        raise SettingsError(f"the configuration {config} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"the configuration {config} is no TOML: {error}") from error
-    return {name: _checked(name, value, config) for name, value in table.items()}
-
-
-def _checked(name: str, value: object, config: Path) -> object:
-    """The value as the field of that name takes it. Raises SettingsError."""
-    known = [field.name for field in fields(Settings)]
-    if name not in known:
-        near = difflib.get_close_matches(name.replace("-", "_"), known, 1, 0.0)[0]
-        raise SettingsError(f"the key {name!r} in {config} is unknown, the nearest one there is is {near!r}")
-    if name == "identity" and isinstance(value, list) and all(isinstance(item, str) for item in value):
-        value = ",".join(value)  # as the flag may be given several times
-    wanted = get_type_hints(Settings)[name]
-    for kind, words in _WORDS:
-        if wanted in (kind, kind | None):
-            fitting = _as(kind, value)
-            if fitting is None:
-                raise SettingsError(f"{name} in {config} is {value!r}, wanted {words}")
-            return fitting
-    raise AssertionError(f"no words for {wanted}")
-
-
-def _as(kind: Any, value: object) -> object | None:
-    """The value as the kind, or None where it is of another; TOML's 30 is a number for a field in seconds."""
-    if kind == tuple[str, ...]:
-        items = [value] if isinstance(value, str) else value
-        return tuple(items) if isinstance(items, list) and all(isinstance(item, str) for item in items) else None
-    if kind is float:
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-    return value if type(value) is kind else None
+    table = toml.read(config, "the configuration")
+    names = table.get("identity")
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        table["identity"] = ",".join(names)  # as the flag may be given several times
+    return toml.fitted(table, get_type_hints(Settings), str(config))
 
 
 def _within(name: str, value: float | None, least: float, most: float, unit: str) -> None:

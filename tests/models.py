@@ -1,6 +1,9 @@
 """Small ONNX models of the shapes and contracts that the pipeline runs, made on the spot by the tests."""
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +14,48 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from realtime.face.geometry import template
-from realtime.swap.contract import Contract
+from realtime.swap.card import ModelCard
+from realtime.swap.consent import signed
+from realtime.swap.contract import DRAWING, Contract
+from realtime.swap.envelope import ModelFile
+from realtime.swap.signing import Signer
 
 DIGEST = (
     "0123456789abcdef"  # the encoder that write_encoder writes and write_decoder is made for, unless told otherwise
 )
 CODE_LENGTH = 8
 LICENCE = "Apache-2.0"
+SEED = bytes(range(32))  # of the key that signs these models
+
+
+def person(name: str = "ann", **changes: Any) -> ModelCard:
+    """The card of somebody who agreed, for a long time."""
+    return replace(
+        ModelCard(
+            name=name,
+            kind="person",
+            who="A. N.",
+            contact="records@theatre.example",
+            statement="My face may be drawn over another actor's.",
+            scope="rehearsals and shows of 'Twins'",
+            date=date(2020, 1, 31),
+            until=date(2120, 1, 31),
+            revocation="withdraw@theatre.example",
+        ),
+        **changes,
+    )
+
+
+def card_file(path: Path, card: ModelCard, without: Sequence[str] = (), more: str = "") -> Path:
+    """The card as a TOML file, without some of its keys, with more lines below."""
+    said = {field.name: getattr(card, field.name) for field in fields(card)}
+    lines = [
+        f"{key} = {value if isinstance(value, date) else json.dumps(value)}"
+        for key, value in said.items()
+        if value and key not in without
+    ]
+    path.write_text("\n".join([*lines, more]) + "\n")
+    return path
 
 
 def write_landmarker(path: Path, size: int = 160, coverage: float = 1.25, presence: float = 1.0) -> Path:
@@ -79,11 +117,13 @@ def write_decoder(
     digest: str = DIGEST,
     features: bool = True,
     code_length: int = CODE_LENGTH,
+    card: ModelCard | None = None,
 ) -> Path:
     """A decoder that draws the same face whatever the code: an oval mask over a plain colour (b, g, r in 0..255).
 
     features adds dark eyes and a dark mouth. Composing moves the mean colour towards the scene's, so a test of
     a composed picture looks for the features, and one of the decoder's own output looks for the colour.
+    Without a card it is a rendered person's.
     """
     face, mask = drawn_face(colour, size, features)
     nodes = [
@@ -106,10 +146,48 @@ def write_decoder(
         helper.make_tensor_value_info("face", TensorProto.FLOAT, ["n", size, size, 3]),
         helper.make_tensor_value_info("mask", TensorProto.FLOAT, ["n", size, size]),
     ]
+    card = card or ModelCard(name=name, kind="rendered")
     contract = Contract(
-        role="decoder", size=size, coverage=1.0, licence=LICENCE, encoder=digest, identity=name, kind="rendered"
+        role="decoder",
+        size=size,
+        coverage=1.0,
+        licence=LICENCE,
+        encoder=digest,
+        identity=name,
+        kind=card.kind,
+        consent=card.record(),
     )
     return save(path, nodes, values, inputs, outputs, contract)
+
+
+def write_dfm(path: Path, morphs: bool = False, size: int = 64) -> Path:
+    """A model as DeepFaceLab exports them: the face's colours turned over, darkened by the morph value where it takes
+    one. The mask of what went in is 0.5 on the left half and 1 on the right, that of what comes out 0.5 everywhere.
+    """
+    before = np.ones((1, size, size, 1), np.float32)
+    before[:, :, : size // 2] = 0.5
+    nodes = [
+        helper.make_node("Sub", ["one", "in_face:0"], ["turned"]),
+        helper.make_node("Mul", ["turned", "morph_value:0" if morphs else "one"], ["out_celeb_face:0"]),
+        helper.make_node("ReduceMean", ["in_face:0"], ["mean"], axes=[3], keepdims=1),
+        helper.make_node("Mul", ["mean", "nothing"], ["zero"]),
+        helper.make_node("Add", ["zero", "before"], ["out_face_mask:0"]),
+        helper.make_node("Add", ["zero", "half"], ["out_celeb_face_mask:0"]),
+    ]
+    values: dict[str, NDArray[Any]] = {
+        "one": np.ones((), np.float32),
+        "nothing": np.zeros((), np.float32),
+        "half": np.full((), 0.5, np.float32),
+        "before": before,
+    }
+    face = helper.make_tensor_value_info("in_face:0", TensorProto.FLOAT, ["n", size, size, 3])
+    inputs = [face, *([helper.make_tensor_value_info("morph_value:0", TensorProto.FLOAT, [1])] if morphs else [])]
+    depths = {"out_face_mask:0": 1, "out_celeb_face:0": 3, "out_celeb_face_mask:0": 1}
+    outputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", size, size, depth])
+        for name, depth in depths.items()
+    ]
+    return save(path, nodes, values, inputs, outputs, None, 12)
 
 
 def write_shelf(folder: Path, names: Sequence[str] = ("aster", "cedar")) -> Path:
@@ -145,13 +223,17 @@ def save(
     inputs: Sequence[onnx.ValueInfoProto],
     outputs: Sequence[onnx.ValueInfoProto],
     contract: Contract | None,
+    opset: int = 17,
 ) -> Path:
-    """Write a checked graph to path, with the contract in its metadata unless that is None."""
+    """Write a checked graph to path, with the contract in its metadata unless that is None; identities are signed."""
     initializers = [numpy_helper.from_array(value, name) for name, value in values.items()]
     graph = helper.make_graph(list(nodes), "small", list(inputs), list(outputs), initializers)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
     if contract is not None:
         helper.set_model_props(model, contract.to_metadata())
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
+    if contract is not None and contract.role in DRAWING:
+        card = ModelCard.of_record(contract.consent, path.name)
+        path.write_bytes(signed(ModelFile.read(path), contract, card, Signer.of_seed(SEED)))
     return path

@@ -13,6 +13,7 @@ from realtime.face.track import Tracker, TrackingSettings
 from realtime.frame import Frame
 from realtime.swap import swapper
 from realtime.swap.compose import Composer
+from realtime.swap.consent import Consent
 from realtime.swap.fallback import Fallback
 from realtime.swap.identity import MODELS, Shelf, place_of_size
 from realtime.swap.session import SessionSettings
@@ -45,16 +46,18 @@ class Swapper(swapper.Swapper):
         session: SessionSettings | None = None,
         fallback: Fallback | None = None,
         size: str = "live",
+        revoked: Path | None = None,
     ) -> Self:
         """A swapper with the embedded models, or those of another folder; size is live, or small for slow machines.
 
         At most so many faces of a picture are swapped, the largest first; the others are blurred unless fallback says
         otherwise. identity may name people by place, as in "left=aster,right=cedar". Errors are raised unless fallback
-        says otherwise. Raises ModelError, UnknownIdentity and SettingsError.
+        says otherwise. revoked is a list of identities that must not be used (None: the user's own, if there is one).
+        Raises ModelError, UnknownIdentity, ConsentError and SettingsError.
         """
         folder = models or MODELS
         tracking = TrackingSettings(landmarks=folder / "landmarks.onnx", max_faces=faces)
-        shelf = Shelf.load(place_of_size(folder, size), session, keep=())
+        shelf = Shelf.load(place_of_size(folder, size), session, (), Consent.load(revoked))
         how = fallback or Fallback(unsure="raise")
         return cls(Tracker.load(tracking, session), shelf, identity, how, faces=faces)
 

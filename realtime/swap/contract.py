@@ -8,11 +8,12 @@ from typing import Any, Final, Protocol
 
 from realtime.errors import ModelError
 from realtime.face.geometry import TEMPLATE_NAME
+from realtime.swap.card import KINDS
 
 VERSION: Final = "1"
 PREFIX: Final = "liveswap."
-ROLES: Final = ("landmarks", "encoder", "decoder")
-KINDS: Final = ("rendered", "person")
+ROLES: Final = ("landmarks", "encoder", "decoder", "dfm")
+DRAWING: Final = ("decoder", "dfm")  # the roles that draw an identity; a dfm takes crops and needs no encoder
 PRECISIONS: Final = ("fp32", "int8")
 COLOUR: Final = "bgr"
 SIZES: Final = range(16, 1025)  # crop pixels that make sense for a face
@@ -22,17 +23,17 @@ SIZES: Final = range(16, 1025)  # crop pixels that make sense for a face
 class Contract:
     """The promises of one model file. Building one that contradicts itself raises ModelError."""
 
-    role: str  # landmarks, encoder or decoder
-    size: int  # pixels of the square crop that goes in (landmarks, encoder) or comes out (decoder)
+    role: str  # landmarks, encoder, decoder or dfm
+    size: int  # pixels of the square crop that goes in (landmarks, encoder), comes out (decoder), or both (dfm)
     coverage: float  # how much the crop shows: 1.0 is the template, 1.25 a quarter more
     licence: str  # of the weights, an SPDX name where there is one
-    encoder: str = ""  # hex digest of the encoder's weights; empty for landmarks
-    identity: str = ""  # who a decoder draws; empty for the others
-    kind: str = ""  # of a decoder: "rendered" (a person who does not exist) or "person" (consent needed)
+    encoder: str = ""  # hex digest of the encoder's weights; empty for landmarks and a dfm
+    identity: str = ""  # who a decoder or dfm draws; empty for the others
+    kind: str = ""  # of an identity: "rendered" (a person who does not exist) or "person" (consent needed)
     precision: str = "fp32"  # of the weights: fp32 or int8
     template: str = TEMPLATE_NAME  # the alignment template that the crops follow
     colour: str = COLOUR
-    consent: dict[str, Any] = field(default_factory=dict)  # the consent record; may be empty unless kind is "person"
+    consent: dict[str, Any] = field(default_factory=dict)  # the card, as swap/card.py has it; empty before signing
     training: dict[str, Any] = field(default_factory=dict)  # the training record: data, steps, numbers
 
     def __post_init__(self) -> None:
@@ -128,9 +129,9 @@ def _first_contradiction(contract: Contract) -> str:
         (contract.precision in PRECISIONS, f"the precision {contract.precision!r}, wanted {' or '.join(PRECISIONS)}"),
         (bool(contract.licence), "no licence"),
         (set(contract.encoder) <= set(string.hexdigits), f"an encoder digest that is no hex: {contract.encoder!r}"),
-        (contract.role == "landmarks" or len(contract.encoder) >= 4, "no encoder digest"),
-        (contract.role != "decoder" or bool(contract.identity), "no identity"),
-        (contract.role != "decoder" or contract.kind in KINDS, f"the kind {contract.kind!r}, wanted one of {KINDS}"),
+        (contract.role in ("landmarks", "dfm") or len(contract.encoder) >= 4, "no encoder digest"),
+        (contract.role not in DRAWING or bool(contract.identity), "no identity"),
+        (contract.role not in DRAWING or contract.kind in KINDS, f"the kind {contract.kind!r}, wanted one of {KINDS}"),
         (contract.kind != "person" or bool(contract.consent), "no consent record, which the kind 'person' needs"),
     )
     return next((wrong for fine, wrong in checks if not fine), "")

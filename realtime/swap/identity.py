@@ -1,6 +1,5 @@
 """Who a face can become: identities, loaded and warm, and the shelf that keeps them ready."""
 
-import hashlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -15,10 +14,14 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from realtime.errors import ModelError, SettingsError, UnknownIdentity
+from realtime.errors import ConsentError, ModelError, SettingsError, UnknownIdentity
 from realtime.face.geometry import Image
-from realtime.swap.contract import Contract, expect, read_contract
+from realtime.swap import dfm
+from realtime.swap.consent import Consent, Grant
+from realtime.swap.contract import DRAWING, Contract, expect
+from realtime.swap.envelope import ModelFile
 from realtime.swap.session import SessionSettings, open_session, provider_of
+from realtime.swap.views import Views
 
 logger = logging.getLogger(__name__)
 
@@ -50,12 +53,6 @@ class Encoder:
         self.provider = provider_of(session)  # in the words of the settings: cpu, cuda, ...
         self._session = session
 
-    @classmethod
-    def load(cls, path: Path, settings: SessionSettings) -> Self:
-        """The encoder in an ONNX file. Raises ModelError."""
-        session = open_session(path, settings)
-        return cls(read_contract(session, path.name), session)
-
     def __call__(self, crops: Sequence[Image]) -> Codes:
         """The codes (n, z) of n crops, each (size, size, 3) of the contract's size. Raises ModelError."""
         (code,) = _run(self._session, self.contract, {"crop": np.stack(crops)})
@@ -65,28 +62,69 @@ class Encoder:
 class Identity:
     """A decoder, loaded and warm: codes in, this person's face and mask out."""
 
-    def __init__(self, contract: Contract, session: ort.InferenceSession, encoder: Encoder, digest: str = "") -> None:
-        """digest says in hex which model it is; it goes into the marks of what the model draws."""
-        expect(contract, "decoder", encoder.contract.encoder)
-        _promised(session, contract, {"code"}, {"face", "mask"})
-        length = session.get_inputs()[0].shape[1]
-        if length != encoder.code_length:
-            raise ModelError(
-                f"{contract.title} expects codes of {length} numbers, the encoder makes {encoder.code_length}"
-            )
+    takes_codes = True
+
+    def __init__(self, contract: Contract, session: ort.InferenceSession, encoder: Encoder, grant: Grant) -> None:
+        """grant is what allows its use; the digest in it goes into the marks of what the model draws."""
         self.contract = contract
-        self.digest = digest
+        self.grant = grant
         self._session = session
+        self._check(encoder)
 
     @property
     def name(self) -> str:
         """The identity's name."""
         return self.contract.identity
 
+    @property
+    def digest(self) -> str:
+        """Which model it is, in hex."""
+        return self.grant.digest
+
+    def draw(self, views: Views, places: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The faces at these places as this person, and their masks, as decode has them. Raises ModelError."""
+        return self.decode(views.codes[places])
+
     def decode(self, codes: Codes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Faces (n, S, S, 3) BGR 0..1, tone-normalised, and masks (n, S, S) 0..1. Raises ModelError."""
         face, mask = _run(self._session, self.contract, {"code": codes}, ["face", "mask"])
         return face, mask
+
+    def _check(self, encoder: Encoder) -> None:
+        """Raises ModelError unless the model keeps its promises and fits the encoder."""
+        expect(self.contract, "decoder", encoder.contract.encoder)
+        _promised(self._session, self.contract, {"code"}, {"face", "mask"})
+        length = self._session.get_inputs()[0].shape[1]
+        if length != encoder.code_length:
+            raise ModelError(
+                f"{self.contract.title} expects codes of {length} numbers, the encoder makes {encoder.code_length}"
+            )
+
+
+class DfmIdentity(Identity):
+    """An identity from DeepFaceLab: crops in, this person's face and mask out. It needs no encoder."""
+
+    takes_codes = False
+
+    def draw(self, views: Views, places: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The faces at these places as this person, one at a time, and their masks. Raises ModelError."""
+        crops = views.crops(places, self.contract.size, self.contract.coverage)
+        answers = [_run(self._session, self.contract, dfm.feed(crop, self._morph), [*dfm.OUTPUTS]) for crop in crops]
+        faces, masks = zip(*(dfm.drawn(each) for each in answers), strict=True)
+        return np.stack(faces), np.stack(masks)
+
+    def decode(self, codes: Codes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Raises ModelError, since such a model knows no codes."""
+        raise ModelError(f"{self.contract.title} draws from pictures, not from codes of the encoder")
+
+    def _check(self, encoder: Encoder) -> None:
+        expect(self.contract, "dfm")
+        if dfm.crop_size(self._session, self.contract.title) != self.contract.size:
+            raise ModelError(
+                f"{self.contract.title} takes crops of another size than the {self.contract.size} px it says"
+            )
+        morph = float(self.contract.training.get("morph", dfm.Wrapping().morph))
+        self._morph = morph if dfm.takes_morph(self._session) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +139,7 @@ class Card:
     file: str  # where it lies
     file_bytes: int
     training: dict[str, Any]  # the training record
+    consent: dict[str, str]  # what swap/card.py knows of it
 
     def as_dict(self) -> dict[str, Any]:
         """The card as JSON takes it."""
@@ -121,11 +160,13 @@ class Shelf:
     for it. Any thread may ask.
     """
 
-    def __init__(self, encoder: Encoder, settings: SessionSettings) -> None:
+    def __init__(self, encoder: Encoder, settings: SessionSettings, consent: Consent) -> None:
         self.encoder = encoder
         self._settings = settings
+        self._consent = consent
         self._cards: dict[str, Card] = {}
         self._warm: dict[str, Identity] = {}
+        self._refused: dict[str, str] = {}  # why, by name
         self._lock = Lock()
 
     @classmethod
@@ -134,28 +175,29 @@ class Shelf:
         models: Path | Sequence[Path] | None = None,
         settings: SessionSettings | None = None,
         keep: Sequence[str] | None = None,
+        consent: Consent | None = None,
     ) -> Self:
         """The shelf of a folder of .onnx files, or of a list of files; of the embedded models when None.
 
         Exactly one of the files must be the encoder; landmark models are skipped. keep names the identities to hold
-        warm from the start (all when None); others are loaded when they are first asked for.
-        Raises ModelError, also for a decoder of another encoder, and UnknownIdentity for a name in keep.
+        warm from the start (all when None); others are loaded when they are first asked for. consent decides which
+        may be used (None: what ships, and the user's own list of revoked ones); those that may not are left out with
+        a warning, and refused when they are asked for.
+        Raises ModelError, also for a decoder of another encoder, UnknownIdentity and ConsentError for a name in keep.
         """
         settings = settings or SessionSettings()
         began = time.perf_counter()
-        found = [(path, *_opened(path, settings)) for path in _files(models)]
-        encoders = [(path, contract, session) for path, contract, session in found if contract.role == "encoder"]
+        found = [(path, *_contracted(path)) for path in model_files(models)]
+        encoders = [(file, contract) for _, file, contract in found if contract.role == "encoder"]
         if len(encoders) != 1:
             there = ", ".join(path.name for path, _, _ in found) or "no models"
             raise ModelError(f"{_place(models)} holds {len(encoders)} encoders, wanted one; there are {there}")
-        shelf = cls(Encoder(*encoders[0][1:]), settings)
-        for path, contract, session in found:
-            if contract.role == "decoder":
-                shelf._put(
-                    path,
-                    Identity(contract, session, shelf.encoder, digest_of(path)),
-                    keep is None or contract.identity in keep,
-                )
+        file, contract = encoders[0]
+        encoder = Encoder(contract, open_session(file.data, settings, name=file.name))
+        shelf = cls(encoder, settings, consent or Consent.load())
+        for path, file, contract in found:
+            if contract.role in DRAWING:
+                shelf._offer(path, file, contract, keep is None or contract.identity in keep)
         for name in keep or ():
             shelf[name]
         logger.info("%d identities ready in %.2f s", len(shelf._warm), time.perf_counter() - began)
@@ -173,16 +215,22 @@ class Shelf:
             return tuple(self._cards[name] for name in sorted(self._cards))
 
     def __getitem__(self, name: str) -> Identity:
-        """The identity of that name, loaded now unless it is warm. Raises UnknownIdentity or ModelError."""
+        """The identity of that name, loaded now unless it is warm.
+
+        Raises UnknownIdentity, ModelError, and ConsentError when it may not be used, or not any more.
+        """
         with self._lock:
-            warm, card = self._warm.get(name), self._cards.get(name)
+            warm, card, refused = self._warm.get(name), self._cards.get(name), self._refused.get(name)
         if warm is not None:
+            self._consent.check(warm.grant, warm.contract.title)
             return warm
+        if refused is not None:
+            raise ConsentError(refused)
         if card is None:
             raise UnknownIdentity(
                 f"there is no identity {name!r}, wanted one of {', '.join(self.names) or 'none at all'}"
             )
-        identity = self._loaded(Path(card.file))
+        identity = self._loaded(*_contracted(Path(card.file)))
         with self._lock:
             return self._warm.setdefault(name, identity)
 
@@ -191,23 +239,42 @@ class Shelf:
         return self.add(Path(who)) if who.endswith(".onnx") else who
 
     def add(self, path: Path) -> str:
-        """Put the decoder of an ONNX file on the shelf, warm, in place of one of the same name; the name.
+        """Put the identity of an ONNX file on the shelf, warm, in place of one of the same name; the name.
 
-        Raises ModelError when it is no decoder, or one of another encoder.
+        Raises ModelError when it is none, or one of another encoder, and ConsentError when it may not be used.
         """
-        identity = self._loaded(path)
-        self._put(path, identity, True)
+        identity = self._loaded(*_contracted(path))
+        self._put(path, identity.contract, identity.grant, identity)
         return identity.name
 
-    def _loaded(self, path: Path) -> Identity:
+    def _offer(self, path: Path, file: ModelFile, contract: Contract, warm: bool) -> None:
+        """Puts an identity on the shelf if it may be used. Raises ModelError for one of another encoder."""
+        self._check_fits(contract)
+        try:
+            grant = self._consent.granted(file, contract)
+        except ConsentError as error:
+            logger.warning("%s is left out: %s", contract.identity, error)
+            with self._lock:
+                self._refused[contract.identity] = str(error)
+            return
+        self._put(path, contract, grant, self._opened(file, contract, grant) if warm else None)
+
+    def _loaded(self, file: ModelFile, contract: Contract) -> Identity:
         began = time.perf_counter()
-        contract, session = _opened(path, self._settings)
-        identity = Identity(contract, session, self.encoder, digest_of(path))
+        self._check_fits(contract)
+        identity = self._opened(file, contract, self._consent.granted(file, contract))
         logger.info("identity %s loaded in %.2f s", identity.name, time.perf_counter() - began)
         return identity
 
-    def _put(self, path: Path, identity: Identity, warm: bool) -> None:
-        contract = identity.contract
+    def _check_fits(self, contract: Contract) -> None:
+        if contract.role != "dfm":
+            expect(contract, "decoder", self.encoder.contract.encoder)
+
+    def _opened(self, file: ModelFile, contract: Contract, grant: Grant) -> Identity:
+        kind = DfmIdentity if contract.role == "dfm" else Identity
+        return kind(contract, open_session(file.data, self._settings, name=file.name), self.encoder, grant)
+
+    def _put(self, path: Path, contract: Contract, grant: Grant, warm: Identity | None) -> None:
         card = Card(
             name=contract.identity,
             kind=contract.kind,
@@ -217,21 +284,23 @@ class Shelf:
             file=str(path),
             file_bytes=path.stat().st_size,
             training=contract.training,
+            consent=grant.card.record(),
         )
         with self._lock:
             self._cards[card.name] = card
+            self._refused.pop(card.name, None)
             self._warm.pop(card.name, None)
             if warm:
-                self._warm[card.name] = identity
+                self._warm[card.name] = warm
 
 
-def digest_of(path: Path) -> str:
-    """By what a model is known in marks, in hex: the SHA-256 of its file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _contracted(path: Path) -> tuple[ModelFile, Contract]:
+    """A model file and its promises, before it is run. Raises ModelError."""
+    file = ModelFile.read(path)
+    return file, Contract.from_metadata(file.metadata, path.name)
 
 
-def _files(models: Path | Sequence[Path] | None) -> tuple[Path, ...]:
+def model_files(models: Path | Sequence[Path] | None) -> tuple[Path, ...]:
     """The files to look into, in alphabetical order for a folder. Raises ModelError."""
     if models is not None and not isinstance(models, Path):
         return tuple(models)
@@ -243,11 +312,6 @@ def _files(models: Path | Sequence[Path] | None) -> tuple[Path, ...]:
 
 def _place(models: Path | Sequence[Path] | None) -> str:
     return str(models or MODELS) if models is None or isinstance(models, Path) else "the list of models"
-
-
-def _opened(path: Path, settings: SessionSettings) -> tuple[Contract, ort.InferenceSession]:
-    session = open_session(path, settings)
-    return read_contract(session, path.name), session
 
 
 def _promised(session: ort.InferenceSession, contract: Contract, inputs: set[str], outputs: set[str]) -> None:

@@ -92,15 +92,18 @@ class SessionSettings:
             raise SettingsError(f"the precision {self.precision!r} is unknown, wanted {' or '.join(PRECISIONS)}")
 
 
-def open_session(model: Path | bytes, settings: SessionSettings, shape: Shape = ()) -> ort.InferenceSession:
+def open_session(
+    model: Path | bytes, settings: SessionSettings, shape: Shape = (), name: str = ""
+) -> ort.InferenceSession:
     """A session that has run once and whose provider gives the CPU's answers.
 
     shape is what to warm the first input up with where the model leaves a dimension free; the other free ones are 1.
+    name says in messages which model it is where that comes as bytes.
     With "auto", a GPU that does not start or answers otherwise than the CPU is left out, loudly. Raises NoAcceleration
     where a provider was asked for and cannot be used; ModelError when the file is missing, unreadable, truncated or no
     ONNX, or when it does not run.
     """
-    name = model.name if isinstance(model, Path) else "the model"
+    name = name or (model.name if isinstance(model, Path) else "the model")
     source = str(_existing(model)) if isinstance(model, Path) else model
     plain = _create(source, name, settings, CPU)
     accelerator = wanted(settings, ort.get_available_providers())

@@ -11,7 +11,7 @@ import numpy as np
 
 from realtime.errors import MOST_FAILURES, KeepsFailing, ModelError
 from realtime.face.face import Face, Glimpse
-from realtime.face.geometry import Matrix, align
+from realtime.face.geometry import align
 from realtime.frame import Frame
 from realtime.swap.casting import Casting, Seating
 from realtime.swap.compose import Swapped, SwappedFace
@@ -19,6 +19,7 @@ from realtime.swap.doubt import ENTERING, Cuts, Doubts
 from realtime.swap.fade import Fades, Leaving, mixed
 from realtime.swap.fallback import Box, Fallback, Unsure, grown, place_of
 from realtime.swap.identity import RUN_ERRORS, Codes, Identity, Shelf
+from realtime.swap.views import Views, crop_of
 
 logger = logging.getLogger(__name__)
 
@@ -165,14 +166,18 @@ class Swapper:
         leaving = self._fades(chosen, now)
         if not faces:
             return ()
+        drawing = (*chosen.values(), *(left.identity for left in leaving.values()))
+        codes = self._codes(frame, faces) if any(each.takes_codes for each in drawing) else np.empty((0, 0), np.float32)
+        with self._timed("decode"):
+            return _with_fades(Views(frame.image, faces, codes), chosen, leaving)
+
+    def _codes(self, frame: Frame, faces: Sequence[Face]) -> Codes:
         encoder = self._shelf.encoder
         with self._timed("align"):
             size, coverage = encoder.contract.size, encoder.contract.coverage
             crops = [align(frame.image, crop_of(face, size, coverage), size) for face in faces]
         with self._timed("encode"):
-            codes = encoder(crops)
-        with self._timed("decode"):
-            return _with_fades(faces, codes, chosen, leaving)
+            return encoder(crops)
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:
@@ -201,28 +206,32 @@ def unswapped(frame: Frame) -> Swapped:
     return Swapped(frame, unsure=Unsure(anywhere=True))
 
 
-def decoded(faces: Sequence[Face], codes: Codes, wanted: Sequence[Identity]) -> tuple[SwappedFace, ...]:
-    """Each of faces as the identity wanted for it, in their order; one batch for each identity. Raises ModelError."""
+def decoded(views: Views, places: Sequence[int], wanted: Sequence[Identity]) -> tuple[SwappedFace, ...]:
+    """The faces at these places, each as the identity wanted for it, in their order; one batch for each identity.
+
+    Raises ModelError.
+    """
     done: dict[int, SwappedFace] = {}
     for identity in dict.fromkeys(wanted):
-        places = [place for place, of in enumerate(wanted) if of is identity]
+        mine = [entry for entry, of in enumerate(wanted) if of is identity]
         size, coverage = identity.contract.size, identity.contract.coverage
-        images, masks = identity.decode(codes[places])
-        for place, image, mask in zip(places, images, masks, strict=True):
-            to_crop = crop_of(faces[place], size, coverage)
+        images, masks = identity.draw(views, [places[entry] for entry in mine])
+        for entry, image, mask in zip(mine, images, masks, strict=True):
+            face = views.faces[places[entry]]
             pixels = image * np.float32(255)
-            done[place] = SwappedFace(faces[place], identity.name, pixels, mask, to_crop, identity.digest)
-    return tuple(done[place] for place in range(len(faces)))
+            to_crop = crop_of(face, size, coverage)
+            done[entry] = SwappedFace(face, identity.name, pixels, mask, to_crop, identity.digest)
+    return tuple(done[entry] for entry in range(len(wanted)))
 
 
 def _with_fades(
-    faces: Sequence[Face], codes: Codes, chosen: Mapping[int, Identity], leaving: Mapping[int, Leaving]
+    views: Views, chosen: Mapping[int, Identity], leaving: Mapping[int, Leaving]
 ) -> tuple[SwappedFace, ...]:
     """Each face as its identity, mixed with the one that it leaves. Raises ModelError."""
+    faces = views.faces
     fading = [place for place, face in enumerate(faces) if face.track in leaving]
     wanted = [chosen[face.track] for face in faces] + [leaving[faces[place].track].identity for place in fading]
-    places = [*range(len(faces)), *fading]
-    drawn = list(decoded([faces[place] for place in places], codes[places], wanted))
+    drawn = list(decoded(views, [*range(len(faces)), *fading], wanted))
     for place, old in zip(fading, drawn[len(faces) :], strict=True):
         drawn[place] = mixed(old, drawn[place], leaving[faces[place].track].shown)
     return tuple(drawn[: len(faces)])
@@ -232,12 +241,3 @@ def _also(unsure: Unsure | None, faces: Sequence[Face]) -> Unsure:
     """What is unsure on a frame on which a model failed: what was before, and the faces that were to be swapped."""
     before = unsure or Unsure()
     return Unsure((*before.places, *(place_of(face) for face in faces)), before.anywhere)
-
-
-def crop_of(face: Face, size: int, coverage: float = 1.0) -> Matrix:
-    """Frame pixels to pixels of a crop of size x size that shows coverage times the template's square, (2, 3)."""
-    matrix = face.to_template / coverage
-    matrix[:, 2] += 0.5 - 0.5 / coverage
-    matrix *= size
-    matrix[:, 2] -= 0.5
-    return np.asarray(matrix, np.float32)

@@ -84,7 +84,8 @@ class Studio:
     def load(cls, settings: Settings, media: MediaSettings) -> "Studio":
         """A studio with the models of the settings, all identities warm. Blocks. Raises ModelError, MissingExtra."""
         cv2.setNumThreads(settings.threads)
-        return cls(settings, media, Shelf.load(settings.folder, settings.session), Networks.load(settings))
+        shelf = Shelf.load(settings.folder, settings.session, None, settings.consent)
+        return cls(settings, media, shelf, Networks.load(settings))
 
     @property
     def identities(self) -> tuple[Card, ...]:

@@ -9,6 +9,7 @@ import pytest
 from export.parity import Running, psnr
 from export.quantize import RECIPES, Recipe, heads, quantize
 from export.to_onnx import export_decoder, export_encoder, export_landmarks
+from realtime.swap.card import ModelCard
 from realtime.swap.contract import Contract
 from tests.export.conftest import Made
 from tests.models import DIGEST
@@ -29,7 +30,7 @@ def decoder(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("decoder") / "aster.onnx"
     module = made.swap.decoders["aster"]
     assert isinstance(module, Decoder)
-    export_decoder(module, path, "aster", DIGEST, "Apache-2.0", {"steps": 34})
+    export_decoder(module, path, ModelCard(name="aster", kind="rendered"), DIGEST, "Apache-2.0", {"steps": 34})
     return path
 
 

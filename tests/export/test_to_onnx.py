@@ -20,10 +20,14 @@ from export.to_onnx import (
     export_landmarks,
 )
 from realtime.errors import ModelError
+from realtime.swap.card import ModelCard
 from realtime.swap.contract import Contract
 from realtime.swap.identity import Shelf
+from realtime.swap.sealing import seal
 from realtime.swap.session import SessionSettings
+from realtime.swap.signing import Signer
 from tests.export.conftest import CODE, SIZE, Made
+from tests.models import SEED
 from training.model import Decoder, DecoderShape
 
 
@@ -33,7 +37,9 @@ def files(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
     export_landmarks(made.landmarks, folder / "landmarks.onnx", "Apache-2.0", {"steps": 12})
     encoder = export_encoder(made.swap.encoder, folder / "encoder.onnx", "Apache-2.0", {"steps": 34})
     for name in ("aster", "cedar"):
-        export_decoder(_decoder(made, name), folder / f"{name}.onnx", name, encoder.encoder, "CC0-1.0", {"steps": 34})
+        card, path = ModelCard(name=name, kind="rendered"), folder / f"{name}.onnx"
+        export_decoder(_decoder(made, name), path, card, encoder.encoder, "CC0-1.0", {"steps": 34})
+        seal(path, Signer.of_seed(SEED))
     return folder
 
 

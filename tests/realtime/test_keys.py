@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 
 from realtime.keys import Controls, typed
+from realtime.swap.contract import Contract
+from realtime.swap.envelope import ModelFile
 from realtime.swap.identity import Identity, Shelf
 from realtime.swap.session import SessionSettings
 from realtime.swap.swapper import Swapper
@@ -65,9 +67,9 @@ async def test_frames_go_on_while_an_identity_is_loading(
     """Loading is held up until ten frames have been swapped meanwhile; the key comes from another thread."""
     goes_on, real = threading.Event(), Shelf._loaded
 
-    def slowly(self: Shelf, path: Path) -> Identity:
+    def slowly(self: Shelf, file: ModelFile, contract: Contract) -> Identity:
         assert goes_on.wait(10)
-        return real(self, path)
+        return real(self, file, contract)
 
     monkeypatch.setattr(Shelf, "_loaded", slowly)
     controls = Controls(swapper, shelf)

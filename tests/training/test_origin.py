@@ -9,6 +9,7 @@ import torch
 from export.to_onnx import export_decoder, export_encoder, export_landmarks
 from realtime.errors import LiveswapError
 from realtime.face.geometry import template
+from realtime.swap.card import ModelCard
 from realtime.swap.identity import MODELS
 from training.checkpoint import SWAP, save
 from training.model import DecoderShape, EncoderShape, LandmarkNet, LandmarkShape, SwapNet
@@ -35,7 +36,8 @@ def exported(net: SwapNet, folder: Path) -> Path:
     contract = export_encoder(net.encoder, folder / "encoder.onnx", "Apache-2.0", record)
     for name, decoder in net.decoders.items():
         path = folder / f"{name}.onnx"
-        export_decoder(decoder, path, name, contract.encoder, "Apache-2.0", record)  # type: ignore[arg-type]
+        card = ModelCard(name=name, kind="rendered")
+        export_decoder(decoder, path, card, contract.encoder, "Apache-2.0", record)  # type: ignore[arg-type]
     return folder
 
 

@@ -9,7 +9,7 @@ from realtime.face.face import Face
 from realtime.face.geometry import Image, covered, invert, to_pixels, transform
 from realtime.swap.compose import Composer, ComposeSettings, Swapped, SwappedFace, compose
 from realtime.swap.fallback import Fallback
-from realtime.swap.swapper import crop_of
+from realtime.swap.views import crop_of
 from tests.models import drawn_face
 from tests.realtime.swap.helpers import face_at, frame_of, scene
 

@@ -10,7 +10,8 @@ from realtime.swap.compose import Swapped, SwappedFace, compose
 from realtime.swap.fade import mixed
 from realtime.swap.identity import Shelf
 from realtime.swap.session import SessionSettings
-from realtime.swap.swapper import Swapper, crop_of
+from realtime.swap.swapper import Swapper
+from realtime.swap.views import crop_of
 from tests.models import drawn_face, write_decoder, write_shelf
 from tests.realtime.swap.helpers import PlacedFaces, face_at, scene
 

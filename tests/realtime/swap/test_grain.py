@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from realtime.face.geometry import Image
 from realtime.swap.grain import BLUR_SAMPLE, ROWS, Grain, noise_of, softened, softening
-from realtime.swap.swapper import crop_of
+from realtime.swap.views import crop_of
 from tests.models import drawn_face
 from tests.realtime.swap.helpers import face_at
 

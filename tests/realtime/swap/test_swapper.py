@@ -18,7 +18,8 @@ from realtime.swap.compose import Composer
 from realtime.swap.fallback import Fallback, place_of
 from realtime.swap.identity import Codes, Encoder, Shelf
 from realtime.swap.session import SessionSettings
-from realtime.swap.swapper import Swapper, crop_of
+from realtime.swap.swapper import Swapper
+from realtime.swap.views import crop_of
 from tests.models import write_decoder, write_shelf
 from tests.realtime.swap.helpers import PlacedFaces, face_at, frame_of, scene
 

@@ -1,0 +1,157 @@
+"""Whether an identity may be used: its card, the signature under it, its dates, and the list of revoked ones."""
+
+import datetime
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Self, get_type_hints
+
+from realtime import toml
+from realtime.errors import ConsentError, ModelError, SettingsError
+from realtime.places import config_folder
+from realtime.swap.card import ModelCard
+from realtime.swap.contract import PREFIX, Contract
+from realtime.swap.envelope import ModelFile
+from realtime.swap.signing import Signer, fits
+
+SIGNATURE: Final = PREFIX + "signature"
+REVOKED: Final = "revoked.toml"  # in the configuration folder
+VOUCHED: Final = Path(__file__).resolve().parent.parent / "models" / "digests.json"
+_OPENING: Final = b"liveswap card 1\n"  # so that a signature under something else is none under a card
+_DIGITS: Final = re.compile(r"[0-9a-f]{8,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """An identity that may be used: what is known of it."""
+
+    card: ModelCard
+    digest: str  # hex SHA-256 of the file
+    weights: str  # hex digest of everything but the metadata; empty for files that this project vouches for
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """One entry of the list: what is revoked is whatever all of its given fields name."""
+
+    name: str = ""  # of an identity
+    model: str = ""  # digest of a file or of its weights in hex, or the beginning of one, as marks carry it
+    key: str = ""  # of who signed, in hex
+    date: datetime.date | None = None
+    reason: str = ""
+
+    def names(self, grant: Grant) -> bool:
+        """Whether this entry means that identity."""
+        models = tuple(digest for digest in (grant.digest, grant.weights) if digest)
+        return (
+            (not self.name or self.name == grant.card.name)
+            and (not self.key or self.key == grant.card.key)
+            and (not self.model or any(digest.startswith(self.model) for digest in models))
+        )
+
+    def __str__(self) -> str:
+        since = f" since {self.date}" if self.date else ""
+        return f"{since}: {self.reason}" if self.reason else since
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What decides whether identities may be used."""
+
+    vouched: frozenset[str] = frozenset()  # digests of files that this project vouches for
+    revoked: tuple[Revoked, ...] = ()
+    today: Callable[[], datetime.date] = datetime.date.today
+
+    @classmethod
+    def load(cls, revoked: Path | None = None) -> Self:
+        """The digests that ship, and a list of revoked identities: a file, or else the user's own where there is one.
+
+        Raises SettingsError for a list that cannot be read.
+        """
+        place = revoked or config_folder() / REVOKED
+        there = revoked is not None or place.exists()
+        return cls(frozenset(_vouched().values()), _revoked(place) if there else ())
+
+    def granted(self, file: ModelFile, contract: Contract) -> Grant:
+        """The identity in a model file, which may be used. Raises ConsentError."""
+        grant = self.examined(file, contract)
+        self.check(grant, file.name)
+        return grant
+
+    def examined(self, file: ModelFile, contract: Contract) -> Grant:
+        """The identity in a model file, whose card is complete and signed, whatever its dates. Raises ConsentError."""
+        digest = file.digest()
+        if not contract.consent and contract.kind == "rendered" and digest in self.vouched:
+            return Grant(ModelCard(name=contract.identity, kind="rendered"), digest, "")
+        if not contract.consent:
+            raise ConsentError(f"{file.name} carries no card, wanted one as `liveswap sign` puts it in")
+        card = ModelCard.of_record(contract.consent, file.name)
+        if (card.name, card.kind) != (contract.identity, contract.kind):
+            raise ConsentError(
+                f"{file.name} draws {contract.identity!r} ({contract.kind}), its card is of {card.name!r} ({card.kind})"
+            )
+        weights = file.weights()
+        signature = file.metadata.get(SIGNATURE, "")
+        if not signature or not card.key:
+            raise ConsentError(f"{file.name} has a card without a signature, wanted one as `liveswap sign` makes it")
+        if not fits(card.key, signature, _message(file.metadata, weights)):
+            raise ConsentError(f"{file.name} has a signature that does not match its card and weights")
+        return Grant(card, digest, weights)
+
+    def check(self, grant: Grant, where: str) -> None:
+        """Raises ConsentError unless the identity may be used today; where says in messages which it is."""
+        card, today = grant.card, self.today()
+        if card.date and today < card.date:
+            raise ConsentError(f"{where} may be used from {card.date} on, says the card of {card.name!r}")
+        if card.until and today > card.until:
+            raise ConsentError(f"{where} has expired: the consent of {card.who!r} ended on {card.until}")
+        for entry in self.revoked:
+            if entry.names(grant):
+                raise ConsentError(f"{where} shows {card.name!r}, which is revoked{entry}")
+
+
+def signed(file: ModelFile, contract: Contract, card: ModelCard, signer: Signer) -> bytes:
+    """The model file with this contract and card, signed. Raises ModelError when they contradict each other."""
+    if contract.identity != card.name:
+        raise ConsentError(f"{file.name} draws {contract.identity!r}, its card is of {card.name!r}")
+    said = replace(contract, kind=card.kind, consent=card.signed_by(signer.public).record()).to_metadata()
+    said[SIGNATURE] = signer.sign(_message(said, file.weights()))
+    return file.with_metadata(said)
+
+
+def _message(metadata: Any, weights: str) -> bytes:
+    """What is signed: all metadata but the signature, and the digest of the weights."""
+    said = {key: value for key, value in metadata.items() if key != SIGNATURE}
+    return _OPENING + json.dumps({"metadata": said, "weights": weights}, sort_keys=True).encode()
+
+
+def _vouched() -> dict[str, str]:
+    """The digests of the embedded models by their files. Raises ModelError where the installation lacks them."""
+    try:
+        said: dict[str, str] = json.loads(VOUCHED.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{VOUCHED} cannot be read, so liveswap is not installed as it should be: {error}") from error
+    return said
+
+
+def _revoked(place: Path) -> tuple[Revoked, ...]:
+    table = toml.read(place, "the list of revoked identities")
+    entries = table.pop("revoked", [])
+    if table or not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise SettingsError(f"the list of revoked identities {place} wants entries under [[revoked]] and nothing else")
+    return tuple(_entry(entry, f"entry {number} of {place}") for number, entry in enumerate(entries, 1))
+
+
+def _entry(values: dict[str, object], where: str) -> Revoked:
+    entry = Revoked(**toml.fitted(values, get_type_hints(Revoked), where))
+    if not (entry.name or entry.model or entry.key):
+        raise SettingsError(f"{where} names nothing, wanted name, model or key")
+    for key in ("model", "key"):
+        said = getattr(entry, key)
+        if said and (not _DIGITS.fullmatch(said) or (key == "key" and len(said) != 64)):
+            raise SettingsError(
+                f"{key} in {where} is {said!r:.80}, wanted {'8 to ' if key == 'model' else ''}64 hex digits"
+            )
+    return entry
