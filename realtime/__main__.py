@@ -50,7 +50,6 @@ INTERRUPTED: Final = 128  # exit code after a signal, plus its number, as shells
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(roster.app, name="identities")
-app.command("sign")(cards.sign)
 app.command("import-dfm")(cards.import_dfm)
 Built = TypeVar("Built")
 Group = Callable[[Callable[[Frame], Swapped], Callable[[Swapped], Frame]], list[Stage[Any, Any]]]

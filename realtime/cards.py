@@ -1,4 +1,4 @@
-"""`liveswap sign` and `liveswap import-dfm`: cards into model files, signed with the user's key."""
+"""`liveswap identities sign` and `liveswap import-dfm`: cards into model files, signed with the user's key."""
 
 from pathlib import Path
 from typing import Annotated

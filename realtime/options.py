@@ -1,4 +1,4 @@
-"""Flags that `liveswap run` and `liveswap serve` share: who may be shown, and how what leaves is marked, signed and noted."""
+"""Flags that `liveswap run` and `liveswap serve` share: who may be shown, and how it is marked, signed and noted."""
 
 from typing import Annotated
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from realtime.cards import sign
 from realtime.errors import ModelError, SettingsError, UnknownIdentity
 from realtime.places import config_folder
 from realtime.settings import load
@@ -39,6 +40,8 @@ WORDS: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 app = typer.Typer(invoke_without_command=True, add_completion=False, pretty_exceptions_enable=False)
+
+app.command("sign")(sign)
 
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 Models = Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")]

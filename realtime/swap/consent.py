@@ -86,7 +86,7 @@ class Consent:
         if not contract.consent and contract.kind == "rendered" and digest in self.vouched:
             return Grant(ModelCard(name=contract.identity, kind="rendered"), digest, "")
         if not contract.consent:
-            raise ConsentError(f"{file.name} carries no card, wanted one as `liveswap sign` puts it in")
+            raise ConsentError(f"{file.name} carries no card, wanted one as `liveswap identities sign` puts it in")
         card = ModelCard.of_record(contract.consent, file.name)
         if (card.name, card.kind) != (contract.identity, contract.kind):
             raise ConsentError(
@@ -95,7 +95,9 @@ class Consent:
         weights = file.weights()
         signature = file.metadata.get(SIGNATURE, "")
         if not signature or not card.key:
-            raise ConsentError(f"{file.name} has a card without a signature, wanted one as `liveswap sign` makes it")
+            raise ConsentError(
+                f"{file.name} has a card without a signature, wanted one as `liveswap identities sign` makes it"
+            )
         if not fits(card.key, signature, _message(file.metadata, weights)):
             raise ConsentError(f"{file.name} has a signature that does not match its card and weights")
         return Grant(card, digest, weights)

@@ -82,7 +82,7 @@ def test_a_text_that_a_terminal_would_obey_is_shown_harmless(models: Path) -> No
 
 
 def test_signing_asks_for_no_card_of_rendered_people(say: Say, models: Path) -> None:
-    said = say("sign", models)
+    said = say("identities", "sign", models)
     assert said.code == 0
     assert [line.split("/")[-1].split(",")[0] for line in said.out.splitlines()] == [
         "ann.onnx holds ann (person)",
@@ -98,21 +98,26 @@ def test_an_unsigned_model_is_refused_until_it_is_signed(say: Say, models: Path,
     run = ("run", "--source", clip, "--sink", "null", "--models", models, "--identity", "ann", "--duration", "0.1")
     said = say(*run)
     assert said.code == 2
-    assert said.err.endswith("liveswap: ann.onnx carries no card, wanted one as `liveswap sign` puts it in\n")
-    assert say("sign", path, "--card", card_file(tmp_path / "card.toml", person())).code == 0
+    assert said.err.endswith(
+        "liveswap: ann.onnx carries no card, wanted one as `liveswap identities sign` puts it in\n"
+    )
+    assert say("identities", "sign", path, "--card", card_file(tmp_path / "card.toml", person())).code == 0
     assert say(*run).code == 0
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("sign", "MODELS", "--card", "CARD"), "holds 2 identities, wanted one file for one --card"),
-        (("sign", "MODELS/aster.onnx", "--card", "CARD"), "aster.onnx draws 'aster', its card is of 'ann'"),
-        (("sign", "MODELS/encoder.onnx"), "shows nobody and needs no card"),
-        (("sign", "MODELS/nothing.onnx"), "there is no model file"),
-        (("sign", "EMPTY"), "holds no identities"),
-        (("sign", "MODELS", "--key", "nothing.pem"), "there is no key nothing.pem"),
-        (("sign", "MODELS/ann.onnx", "--card", "BAD"), "is of a person and lacks revocation"),
+        (("identities", "sign", "MODELS", "--card", "CARD"), "holds 2 identities, wanted one file for one --card"),
+        (
+            ("identities", "sign", "MODELS/aster.onnx", "--card", "CARD"),
+            "draws 'aster', its card is of 'ann'",
+        ),
+        (("identities", "sign", "MODELS/encoder.onnx"), "shows nobody and needs no card"),
+        (("identities", "sign", "MODELS/nothing.onnx"), "there is no model file"),
+        (("identities", "sign", "EMPTY"), "holds no identities"),
+        (("identities", "sign", "MODELS", "--key", "nothing.pem"), "there is no key nothing.pem"),
+        (("identities", "sign", "MODELS/ann.onnx", "--card", "BAD"), "is of a person and lacks revocation"),
         (("import-dfm", "DFM", "--card", "BAD"), "is of a person and lacks revocation"),
         (("import-dfm", "DFM", "--card", "CARD", "--out", "MODELS/ann.onnx"), "exists already, wanted another --out"),
         (("import-dfm", "DFM", "--card", "CARD", "--out", "ann.dfm"), "wanted a file that ends with .onnx"),
@@ -155,7 +160,7 @@ def test_an_imported_model_runs_like_any_other(say: Say, models: Path, clip: Pat
 
 def test_a_wrong_folder_for_secrets_is_said(say: Say, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(models / "ann.onnx"))
-    said = say("sign", models)
+    said = say("identities", "sign", models)
     assert said.code == 2
     assert "cannot be" in said.err
 

@@ -67,7 +67,7 @@ def test_a_person_who_agreed_is_on_the_shelf(models: Path) -> None:
 
 def test_without_a_card_nobody_is_shown(models: Path) -> None:
     changed(models / "ann.onnx", lambda said: said.update({"liveswap.consent": "{}", "liveswap.kind": "rendered"}))
-    refused(models, r"^ann\.onnx carries no card, wanted one as `liveswap sign` puts it in$")
+    refused(models, r"^ann\.onnx carries no card, wanted one as `liveswap identities sign` puts it in$")
 
 
 def test_a_card_that_was_taken_out_of_a_persons_model_is_missed(models: Path) -> None:
@@ -113,7 +113,7 @@ def test_metadata_that_was_tampered_with_does_not_fit(models: Path, change: Call
 
 def test_a_card_without_a_signature_is_none(models: Path) -> None:
     changed(models / "ann.onnx", lambda said: said.pop(SIGNATURE))
-    refused(models, r"^ann\.onnx has a card without a signature, wanted one as `liveswap sign` makes it$")
+    refused(models, r"^ann\.onnx has a card without a signature, wanted one as `liveswap identities sign` makes it$")
 
 
 def test_the_signature_of_another_model_does_not_fit(models: Path) -> None:
@@ -257,7 +257,7 @@ def test_an_identity_that_is_left_out_is_said_once(models: Path, caplog: pytest.
     with caplog.at_level(logging.WARNING):
         Shelf.load(models, CPU)
     assert [record.message for record in caplog.records if "ann" in record.message] == [
-        "ann is left out: ann.onnx has a card without a signature, wanted one as `liveswap sign` makes it"
+        "ann is left out: ann.onnx has a card without a signature, wanted one as `liveswap identities sign` makes it"
     ]
 
 
