@@ -10,6 +10,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("realtime", "training", "export", "bench")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
+# What training knows of the pipeline: what stands in a picture and what reads pictures, but not what runs a session.
+OF_REALTIME = ("realtime.errors", "realtime.face", "realtime.frame", "realtime.sources", "realtime.swap")
+
 # (who, what it never imports, what of that it may import all the same)
 RULES = (
     ("realtime", ("torch", "training", "export", "bench"), ()),
@@ -17,7 +20,7 @@ RULES = (
     ("realtime.face", ("realtime.swap", "realtime.egress", "realtime.flow"), ()),
     ("realtime.swap", ("realtime.flow", "realtime.sources", "realtime.sinks", "realtime.egress", "asyncio"), ()),
     ("realtime.face", ("realtime.sources", "realtime.sinks", "asyncio"), ()),
-    ("training", ("realtime", "export", "bench"), ("realtime.errors", "realtime.face", "realtime.swap.contract")),
+    ("training", ("realtime", "export", "bench"), OF_REALTIME),
     ("export", ("realtime", "training", "bench"), ("realtime.errors", "realtime.face", "realtime.swap", "training")),
 )
 # A detector and the landmark network are models too: these two files may create sessions and read contracts.
@@ -26,7 +29,7 @@ EXCEPTIONS = {
     "realtime.face.landmarks": ("realtime.swap.session", "realtime.swap.contract"),
     "realtime.face.track": ("realtime.swap.session",),
 }
-OPTIONAL = ("aiohttp", "aiortc", "insightface", "moderngl", "prometheus_client", "pyvirtualcam", "tensorrt")
+OPTIONAL = ("aiohttp", "aiortc", "insightface", "moderngl", "prometheus_client", "pyarrow", "pyvirtualcam", "tensorrt")
 OF_WEBRTC = ("aiohttp", "aiortc", "prometheus_client")  # the extra of that name: known by one folder, not one file
 WEBRTC_MAY = ("realtime.webrtc", "bench")  # the bench looks from the far end, which is a peer too
 ASYNCIO_MAY = ("realtime.flow", "realtime.sources", "realtime.sinks", "realtime.webrtc", "bench")

@@ -15,6 +15,7 @@ from realtime.errors import LiveswapError
 from training import evaluate as measuring
 from training.checkpoint import load_swap_net
 from training.dataset import Dataset
+from training.extract import commands as footage
 from training.heads.commands import app as heads
 from training.landmarks import LandmarkSettings, train_landmarks
 from training.loop import Plan
@@ -31,6 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(heads, name="heads")
+app.command()(footage.consent)
+app.command()(footage.extract)
 
 Data = Annotated[Path, typer.Argument(help="A dataset that `liveswap-train heads` wrote.")]
 Out = Annotated[Path, typer.Option("--out", help="The folder for the checkpoint and what belongs to it.")]

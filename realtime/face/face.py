@@ -26,6 +26,7 @@ class Face:
     score: float  # 0..1
     track: int  # the same number for the same person from frame to frame
     to_template: Matrix  # (2, 3) frame px to the template's unit square (steady); scale by the crop size to align
+    blend: NDArray[np.float32] | None = None  # (10,) landmarks.BLEND, what the network says of lids, jaw, gaze
 
 
 @dataclass(frozen=True, slots=True)

@@ -311,8 +311,9 @@ class Tracker:
 
 
 def _face(followed: Followed) -> Face:
-    landmarks, presence = followed.reading.landmarks, followed.reading.presence
-    return Face(box_of(landmarks), landmarks, presence, followed.number, followed.steady.matrix)
+    reading = followed.reading
+    box, matrix = box_of(reading.landmarks), followed.steady.matrix
+    return Face(box, reading.landmarks, reading.presence, followed.number, matrix, reading.blend)
 
 
 def to_template(landmarks: Points) -> Matrix:

@@ -107,6 +107,25 @@ class Film:
         self._count = 0
         self._end = 0.0  # where a frame without a time of its own belongs
 
+    @property
+    def seconds(self) -> float:
+        """How long the file says that it is; 0 where it does not say."""
+        return (self._container.duration or 0) / av.time_base
+
+    @property
+    def rate(self) -> float:
+        """Frames in a second, about."""
+        return 1 / self._lasts
+
+    def seek(self, at: float) -> None:
+        """Goes on from the last key frame that is not after `at` seconds. Raises SourceError where the file cannot."""
+        try:
+            self._container.seek(round((self._origin + at) * av.time_base))
+        except (av.FFmpegError, OSError) as error:
+            raise SourceError(f"{self._path} cannot be wound to {at:.1f} s: {error.strerror}") from error
+        self._frames.close()
+        self._frames = self._decoded()
+
     def next(self) -> Shot:
         """The next frame. Raises EndOfStream after the last one, SourceLost where the file breaks off."""
         frame = next(self._frames, None)
