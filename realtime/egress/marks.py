@@ -9,6 +9,7 @@ from realtime.egress.about import SESSION_BYTES, About, Mark
 from realtime.egress.disclosure import told
 from realtime.egress.label import Label, LabelSettings
 from realtime.egress.record import Record, Shown
+from realtime.egress.watermark import Watermark
 from realtime.face.geometry import Image
 from realtime.frame import Drawn, Frame
 
@@ -16,7 +17,8 @@ from realtime.frame import Drawn, Frame
 class Marks:
     """The visible label and the marks for machines, for one run, one visitor of a server, or the pictures of a library.
 
-    The label is left out only where a disclosure says how the audience is told instead; other marks never are.
+    The label is left out only where a disclosure says how the audience is told instead; other marks never are. The
+    invisible one comes first, so that it does not take the label's letters for texture.
     """
 
     def __init__(self, more: Sequence[Mark] = (), label: LabelSettings | None = None, disclosure: str = "") -> None:
@@ -25,7 +27,7 @@ class Marks:
         self.disclosure = told(disclosure) if disclosure else ""
         self.label = Label(label)
         visible: tuple[Mark, ...] = () if self.disclosure else (self.label,)
-        self._marks: tuple[Mark, ...] = (*visible, *more)
+        self._marks: tuple[Mark, ...] = (Watermark(), *visible, *more)
         self._model = b""
         self._record = Record(self.session.hex(), datetime.now(UTC), disclosure=self.disclosure)
 

@@ -74,7 +74,7 @@ def test_any_picture_gives_a_picture(say: Say, models: Path, tmp_path: Path, nam
 
 
 @pytest.mark.parametrize("size", [(8, 8), (30, 20)])
-def test_a_picture_too_small_for_the_label_does_not_leave(
+def test_a_picture_too_small_for_the_marks_does_not_leave(
     say: Say, models: Path, tmp_path: Path, size: tuple[int, int]
 ) -> None:
     cv2.imwrite(str(tmp_path / "in.png"), on_grey(*size))
@@ -82,7 +82,7 @@ def test_a_picture_too_small_for_the_label_does_not_leave(
     assert said.code == 2
     sentence = said.err.splitlines()[-1]
     assert "no frame could be marked, so none has left" in sentence
-    assert "too small to carry the label" in sentence
+    assert "too small to carry the mark" in sentence
     assert len(np.unique(np.asarray(cv2.imread(str(tmp_path / "out.png"))).reshape(-1, 3), axis=0)) == 1  # a card
 
 

@@ -57,9 +57,9 @@ def test_inside_the_face_is_the_identity_and_outside_nothing_changes(
         original, swapped = before[number][1], after[number][1]
         to_crop = where_the_face_is(original, models)
         assert likeness(original, to_crop) < 0.6
-        assert likeness(swapped, to_crop) > 0.85
+        assert likeness(swapped, to_crop) > 0.8
         difference = np.abs(swapped.astype(float) - original)[outside(to_crop)]
-        assert difference.mean() < 2.0  # of 255: what the codec does to a picture
+        assert difference.mean() < 3.5  # of 255: what the invisible mark and the codec do to a picture
         assert np.percentile(difference, 99) < 16
     label = slice(HEIGHT - 30, HEIGHT - 4), slice(4, 110)
     assert np.abs(after[0][1][label].astype(float) - before[0][1][label]).mean() > 15

@@ -114,9 +114,9 @@ async def test_when_labelling_fails_the_frame_does_not_leave(monkeypatch: pytest
     assert np.array_equal(sink.frames[0].image, card(640, 360))
 
 
-async def test_a_frame_too_small_for_the_label_does_not_leave() -> None:
+async def test_a_frame_too_small_for_the_marks_does_not_leave() -> None:
     sink = Kept()
-    with pytest.raises(SinkError, match="too small to carry the label"):
+    with pytest.raises(SinkError, match="too small to carry the mark"):
         await through(Gate(sink), frame_of(np.full((10, 10, 3), 255, np.uint8)))
     assert np.array_equal(sink.frames[0].image, card(10, 10))
 
@@ -212,8 +212,8 @@ async def test_the_label_changes_between_two_frames() -> None:
         gate.label = LabelSettings("bottom-left", language="de")
         await gate.write(frame_of(scene(640, 360)))
     first, second = (frame.image for frame in sink.frames)
-    assert np.array_equal(first[180:], scene(640, 360)[180:])
-    assert np.array_equal(second[:180], scene(640, 360)[:180])
+    assert np.abs(first[180:].astype(int) - scene(640, 360)[180:]).max() < 5  # the invisible mark
+    assert np.abs(second[:180].astype(int) - scene(640, 360)[:180]).max() < 5
     assert words_in(second, language="de") > 0.9
 
 

@@ -16,6 +16,8 @@ from realtime.swap.fallback import Fallback
 from tests.models import write_shelf
 from tests.realtime.egress.test_label import words_in
 
+INVISIBLE = 4  # grey levels, at most, that the invisible mark changes
+
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -37,7 +39,7 @@ def test_the_face_in_a_picture_is_swapped_and_the_picture_labelled(swapper: Swap
     out = swapper.picture(astronaut)
     assert np.array_equal(astronaut, before)
     assert words_in(out) > 0.9
-    changed = (out != astronaut).any(2)
+    changed = np.abs(out.astype(int) - astronaut).max(2) > INVISIBLE
     assert changed[90:180, 180:270].mean() > 0.6  # her face
     assert not changed[300:450, 300:].any()  # her suit
 
@@ -57,7 +59,7 @@ def test_what_is_shown_without_a_face_can_be_chosen(models: Path) -> None:
     out = Swapper.load("cedar", models, fallback=Fallback(no_face="blank")).picture(
         np.full((240, 320, 3), 90, np.uint8)
     )
-    assert not out[:200].any()
+    assert out[:200].max() <= INVISIBLE
 
 
 def test_the_identity_can_be_switched_between_pictures(models: Path, astronaut: Image) -> None:
