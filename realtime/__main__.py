@@ -1,5 +1,10 @@
 """The `liveswap` command: settings become objects, and the pipeline runs. The only place that builds things."""
 
+if __name__ == "__main__":  # python -m realtime: signals have an answer before the heavy imports begin
+    from realtime.entry import main as enter
+
+    enter()
+
 import asyncio
 import importlib.metadata
 import json
@@ -27,9 +32,10 @@ from realtime.flow.meters import Meters
 from realtime.flow.pipeline import Pipeline, Source, Stage
 from realtime.frame import Frame
 from realtime.keys import Controls, Keyboard, typed
+from realtime.leaving import INTERRUPTED
 from realtime.settings import Settings, load
 from realtime.sign import sign
-from realtime.signals import ended_by_signals
+from realtime.signals import Ending
 from realtime.sinks.fan_out import FanOut
 from realtime.sinks.open import is_virtual_camera, open_sink
 from realtime.sinks.writable import check_writable
@@ -46,7 +52,6 @@ from realtime.swap.swapper import Finder, Swapper, unswapped
 DEMO: Final = Path(__file__).resolve().parent / "assets" / "demo.mp4"
 DEMO_MOMENT: Final = 120  # the frame that out/demo.jpg shows, or the nearest one before it with a face
 SENTENCE: Final = 2  # exit code after an expected fault
-INTERRUPTED: Final = 128  # exit code after a signal, plus its number, as shells have it: 130 after Ctrl-C
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(roster.app, name="identities")
@@ -123,21 +128,26 @@ async def carry(
     sink = open_sink(names, source.live, sound, settings.fps or 30.0, controls.press)
     aside = models.tracker.looking_aside() if source.live else nullcontext()
     door = Door.of(settings, models.shelf.cards)
-    async with found(source), door.gate(sink if pictures is None else album.Kept(sink, pictures), names) as gate:
-        loops = group(swap, lambda swapped: fit(composer(swapped)))
-        covers: Mapping[str, Callable[[Any], Any]] = {
-            "swap": unswapped,
-            "compose": lambda swapped: fit(composer.instead(swapped)),
-        }
-        pipeline = Pipeline(source, [stage.covered(covers) for stage in loops], gate, meters, settings.patience)
-        with aside, ended_by_signals(pipeline.stop) as signals, keyboard(controls.press) as heard:
-            if heard and console is not None:
-                console.print(controls.hint)
-            async with controls.obeyed(pipeline.stop), shown(meters, lambda: swapper.identity, console):
-                await pipeline.run(settings.duration)
+    ending = Ending()
+
+    async def carried() -> None:
+        async with found(source), door.gate(sink if pictures is None else album.Kept(sink, pictures), names) as gate:
+            loops = group(swap, lambda swapped: fit(composer(swapped)))
+            covers: Mapping[str, Callable[[Any], Any]] = {
+                "swap": unswapped,
+                "compose": lambda swapped: fit(composer.instead(swapped)),
+            }
+            pipeline = Pipeline(source, [stage.covered(covers) for stage in loops], gate, meters, settings.patience)
+            with aside, ending.stopping(pipeline.stop), keyboard(controls.press) as heard:
+                if heard and console is not None:
+                    console.print(controls.hint)
+                async with controls.obeyed(pipeline.stop), shown(meters, lambda: swapper.identity, console):
+                    await pipeline.run(settings.duration)
+
+    ended_by = await ending.of(carried())
     if isinstance(sink, FanOut):
         meters.missed(dict(zip(names, sink.dropped, strict=True)))
-    return signals[0] if signals else 0
+    return ended_by
 
 
 def fitting(sinks: Sequence[str], settings: Settings) -> Callable[[Frame], Frame]:
@@ -442,7 +452,3 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SinkError(f"the folder {folder} cannot be made: {(error.strerror or str(error)).lower()}") from error
-
-
-if __name__ == "__main__":
-    main()

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 
 from realtime.errors import LiveswapError
 from realtime.flow.worker import Worker
+from realtime.leaving import terminal
 from realtime.swap.identity import Shelf
 from realtime.swap.swapper import Swapper
 
@@ -82,7 +83,7 @@ def typed(press: Press) -> Iterator[bool]:
     Inside a running event loop. Yields False and touches nothing where stdin is no terminal, where the terminal belongs
     to another program (this one was started with &), and on Windows, whose console works otherwise.
     """
-    descriptor = _terminal()
+    descriptor = terminal()
     if sys.platform == "win32" or descriptor is None:
         yield False
         return
@@ -106,19 +107,3 @@ def typed(press: Press) -> Iterator[bool]:
     finally:
         loop.remove_reader(descriptor)
         termios.tcsetattr(descriptor, termios.TCSANOW, before)
-
-
-def _terminal() -> int | None:
-    """The descriptor of the terminal that this program may read keys from; None where there is none."""
-    try:
-        descriptor = sys.stdin.fileno()
-    except (AttributeError, OSError, ValueError):  # no stdin at all, one that is no file, or one that is closed
-        return None
-    if not os.isatty(descriptor):
-        return None
-    if sys.platform == "win32":
-        return descriptor
-    try:
-        return descriptor if os.tcgetpgrp(descriptor) == os.getpgrp() else None
-    except OSError:  # a terminal that controls nobody stops nobody either
-        return descriptor

@@ -123,7 +123,7 @@ class Gate:
         return handled
 
     async def _end(self) -> None:
-        await self._worker.run(self._journal, "ended", self.record)
+        await self._worker.finish(self._journal, "ended", self.record)
 
     def _marked(self, frame: Frame) -> Frame:
         """The frame with every mark, or what is shown in its place."""

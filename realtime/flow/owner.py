@@ -48,7 +48,7 @@ class Owner(ABC):
         It is given back also where this was cancelled while take() was under way.
         """
         held = ExitStack()
-        opening.push_async_callback(self._worker.run, held.close)
+        opening.push_async_callback(self._worker.finish, held.close)
 
         def taken() -> Held:
             thing = take()

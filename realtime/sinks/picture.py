@@ -39,7 +39,7 @@ class Picture(Owner):
     async def _acquire(self, opening: AsyncExitStack) -> None:
         """Raises SinkError where the pictures cannot be written."""
         await self._worker.run(check_writable, self._named(0))
-        opening.push_async_callback(self._worker.run, self._write_last)
+        opening.push_async_callback(self._worker.finish, self._write_last)
 
     async def write(self, frame: Frame) -> None:
         """Keeps the frame, or writes it where pictures are numbered. Raises SinkError where it cannot."""

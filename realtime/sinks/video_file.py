@@ -69,7 +69,7 @@ class Recording(Owner):
     async def _acquire(self, opening: AsyncExitStack) -> None:
         """Raises SinkError where the file cannot be written."""
         await self._worker.run(self._check)
-        opening.push_async_callback(self._worker.run, self._finish)
+        opening.push_async_callback(self._worker.finish, self._finish)
 
     async def write(self, frame: Frame) -> None:
         """Encodes the frame on the recording's own thread. Raises SinkError where the file cannot be written."""

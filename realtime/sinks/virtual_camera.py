@@ -49,7 +49,7 @@ class VirtualCamera(Owner):
         self._package = _package()
         if platform.system() == "Linux":
             self._device = str(await self._worker.run(self._kernel.writable, self._device))
-        opening.push_async_callback(self._worker.run, self._close)
+        opening.push_async_callback(self._worker.finish, self._close)
 
     async def write(self, frame: Frame) -> None:
         """Shows the frame to whoever looks through the camera. Raises MissingExtra or SinkError where it cannot."""

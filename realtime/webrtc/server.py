@@ -217,11 +217,11 @@ async def serve(studio: Studio, settings: ServeSettings, say: Callable[[str], No
     over = asyncio.Event()
     if not settings.is_local and not settings.certfile:
         logger.warning("browsers give a camera to pages over HTTPS alone, unless they run on this machine: %s", ADVICE)
-    try:
-        async with listening(studio, settings) as port:
-            with ended_by_signals(over.set) as signals:
+    with ended_by_signals(over.set) as signals:
+        try:
+            async with listening(studio, settings) as port:
                 say(settings.url(port, settings.token))
                 await over.wait()
-    finally:
-        await studio.close()
+        finally:
+            await studio.close()
     return signals[0]

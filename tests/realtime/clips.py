@@ -109,6 +109,17 @@ def loudest(path: Path) -> float:
     return float(time[np.argmax(level > level.max() / 2)])
 
 
+def boxes_in(path: Path) -> list[bytes]:
+    """The names of an MP4's outer boxes."""
+    data, at, names = path.read_bytes(), 0, []
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        names.append(data[at + 4 : at + 8])
+        size = int.from_bytes(data[at + 8 : at + 16], "big") if size == 1 else size
+        at += size or len(data)
+    return names
+
+
 async def read_all(source: Source) -> list[Frame]:
     """Every frame that an open source gives."""
     frames = []

@@ -272,7 +272,8 @@ def test_an_interrupted_recording_is_a_playable_file(models: Path, tmp_path: Pat
         assert process.wait(20) == 128 + kind
     report = json.loads(numbers.read_text())
     assert 0 < report["frames_out"] < 1800
-    assert len(pictures_in(out)) == report["frames_out"]
+    # on a busy machine the end may come while a frame is written: that one is in the file and counts as not delivered
+    assert len(pictures_in(out)) - report["frames_out"] in (0, 1)
     manifest = read(out)  # content credentials are added on the way out
     assert manifest is not None
     assert not manifest.faults

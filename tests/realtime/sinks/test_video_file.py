@@ -20,6 +20,7 @@ from realtime.frame import Frame
 from realtime.sinks.video_file import Recording, RecordingSettings
 from realtime.sources.video_file import VideoFile
 from tests.realtime.clips import (
+    boxes_in,
     click,
     flash,
     loudest,
@@ -215,7 +216,7 @@ async def test_a_cancelled_recording_is_a_complete_file(tmp_path: Path) -> None:
         await task
     seen = pictures_in(tmp_path / "out.mp4")
     assert 0.5 - 0.001 <= seen[-1][0] < 39 / 30
-    assert b"moof" not in _boxes(tmp_path / "out.mp4")
+    assert b"moof" not in boxes_in(tmp_path / "out.mp4")
     assert set(threading.enumerate()) <= before
 
 
@@ -231,7 +232,7 @@ async def test_a_recording_that_a_fault_ends_is_a_complete_file(tmp_path: Path) 
     source = write_clip(tmp_path / "clip.mp4", numbered(20))
     with pytest.raises(Unlucky):
         async with VideoFile(source) as film, Recording(tmp_path / "out.mp4") as sink:
-            await Pipeline(film, [Stage("bad", work)], sink).run()
+            await Pipeline(film, [Stage("bad", work)], sink, patience=1).run()
     assert [number_of(image) for _, image in pictures_in(tmp_path / "out.mp4")] == list(
         range(len(pictures_in(tmp_path / "out.mp4")))
     )
@@ -260,23 +261,12 @@ def test_what_a_killed_program_has_recorded_still_plays(tmp_path: Path) -> None:
     """At most three of five seconds are lost: what the encoder and one fragment hold."""
     killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=Path.cwd(), check=False, timeout=60)
     assert killed.returncode == 9
-    assert b"moof" in _boxes(tmp_path / "out.mp4")
+    assert b"moof" in boxes_in(tmp_path / "out.mp4")
     seen = pictures_in(tmp_path / "out.mp4")
     assert len(seen) >= 60
     flashed = next(at for at, image in seen if image.mean() > 128)
     assert flashed == pytest.approx(20 / 30, abs=0.001)
     assert loudest(tmp_path / "out.mp4") == pytest.approx(flashed, abs=0.040)
-
-
-def _boxes(path: Path) -> list[bytes]:
-    """The names of an MP4's outer boxes."""
-    data, at, names = path.read_bytes(), 0, []
-    while at + 8 <= len(data):
-        size = int.from_bytes(data[at : at + 4], "big")
-        names.append(data[at + 4 : at + 8])
-        size = int.from_bytes(data[at + 8 : at + 16], "big") if size == 1 else size
-        at += size or len(data)
-    return names
 
 
 async def test_encoding_leaves_the_event_loop_free(tmp_path: Path) -> None:
