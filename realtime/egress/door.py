@@ -59,6 +59,8 @@ class Door:
         """As the settings have it; cards gives what is known of the identities. Raises SettingsError."""
         own = Certificate.read(Path(settings.signing)) if settings.signing else None
         log = SessionLog() if settings.session_log else None
+        if settings.disclosure:
+            logger.warning("no label is drawn, because the audience is told: %s", settings.disclosure)
         return cls(settings.labelling, settings.disclosure, own, log, cards)
 
     def gate(self, sink: Sink, names: Sequence[str], label: LabelSettings | None = None) -> Gate:

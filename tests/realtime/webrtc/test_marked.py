@@ -1,5 +1,6 @@
 """What the settings say of labels and the log holds for every visitor of a server."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -12,7 +13,7 @@ from realtime.settings import Settings
 from realtime.webrtc.lobby import usual_wish
 from realtime.webrtc.session import Studio
 from tests.realtime.egress.test_label import words_in
-from tests.realtime.webrtc.people import Clip, client, demo
+from tests.realtime.webrtc.people import PATIENCE, Clip, client, demo
 from tests.realtime.webrtc.test_session import ended
 
 
@@ -26,10 +27,18 @@ async def french(loaded: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     await studio.close()
 
 
+async def somebody_shown() -> None:
+    """Waits until the log says that a face was swapped: on a busy machine that takes a while."""
+    async with asyncio.timeout(PATIENCE):
+        while '"shows"' not in usual_place().read_text("utf-8"):
+            await asyncio.sleep(0.05)
+
+
 async def test_a_visitor_sees_the_label_of_the_settings_and_the_log_knows_the_session(french: Studio) -> None:
     session = french.session("one", usual_wish(french))
     async with client(session, Clip(demo())) as one:
-        await one.video.until(30)
+        await one.video.until(5)
+        await somebody_shown()
         image = one.video.images[-1]
     await ended(session)
     assert words_in(image, "top-right", "icon", "fr") > 0.8
