@@ -12,7 +12,7 @@ import cv2
 from aiortc import RTCDataChannel
 
 from realtime.egress.door import Door
-from realtime.errors import LiveswapError, UnknownIdentity
+from realtime.errors import ConsentError, LiveswapError, UnknownIdentity
 from realtime.face.detect import Detector, open_detector
 from realtime.face.landmarks import Landmarker
 from realtime.face.track import Tracker
@@ -102,6 +102,7 @@ class Studio:
         if wish.identity not in self.shelf.names:  # a path would be a file of this machine
             wanted = ", ".join(self.shelf.names)
             raise UnknownIdentity(f"there is no identity {wish.identity!r:.60}, wanted one of {wanted}")
+        check_still(self.shelf, wish.identity)
         engine = Engine(self.settings, self.shelf, self.networks.tracker(self.settings), wish)
         session = Session(name, wish, engine, self.media, self._sessions.discard, self.door)
         self._sessions.add(session)
@@ -119,6 +120,7 @@ class Engine:
         self.meters = Meters()
         self.patience = settings.patience
         self.names = shelf.names
+        self._shelf = shelf
         self.aside = tracker.looking_aside
         self._busy = {"swap": Busy(), "compose": Busy()}
         fallback = replace(settings.fallback, no_face=wish.no_face)
@@ -137,12 +139,25 @@ class Engine:
         """Chooses what is wished for; it may load, so not on the event loop. Raises LiveswapError."""
         fallback = replace(self._compose.fallback, no_face=wish.no_face)
         if wish.identity != self._swap.identity:
+            check_still(self._shelf, wish.identity)
             self._swap.identity = wish.identity
         self._compose.fallback = fallback
 
     def busy(self) -> float:
         """Seconds that the slowest loop worked since this was asked last."""
         return max(part.taken() for part in self._busy.values())
+
+
+def check_still(shelf: Shelf, name: str) -> None:
+    """Raises UnknownIdentity where the consent to an identity has ended since the start; the log says how.
+
+    A visitor gets to know neither who agreed nor why it ended.
+    """
+    try:
+        shelf[name]
+    except ConsentError as error:
+        logger.warning("%s is not given any more: %s", name, error)
+        raise UnknownIdentity(f"the identity {name!r} may not be used any more") from error
 
 
 class Busy:

@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import date
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,8 +18,11 @@ from numpy.typing import NDArray
 from realtime.errors import MOST_FAILURES, SettingsError, UnknownIdentity
 from realtime.frame import Frame
 from realtime.swap.compose import Composer, Swapped
+from realtime.swap.consent import Consent
+from realtime.swap.identity import Shelf
 from realtime.webrtc.refused import OfferRefused
-from realtime.webrtc.session import MediaSettings, Session, Studio, Wish
+from realtime.webrtc.session import Engine, MediaSettings, Session, Studio, Wish
+from tests.models import person, write_decoder, write_shelf
 from tests.realtime.egress.test_label import words_in
 from tests.realtime.webrtc.conftest import OtherStudio
 from tests.realtime.webrtc.people import FACE, PATIENCE, Client, Clip, Looks, client, demo, watcher
@@ -66,6 +71,27 @@ async def test_timestamps_rise_by_the_time_between_captures(studio: Studio) -> N
     steps = np.diff(times)
     assert steps.min() > 0
     assert times[-1] - times[0] == pytest.approx(passed, abs=0.5)
+
+
+async def test_an_identity_whose_consent_ends_is_not_given_any_more(loaded: Studio, tmp_path: Path) -> None:
+    """Neither to who comes then nor to who is there already; and visitors learn neither who agreed nor why it ended."""
+    write_shelf(tmp_path, ["aster"])
+    write_decoder(tmp_path / "ann.onnx", "ann", card=person())
+    days = [date(2120, 1, 31)]
+    shelf = Shelf.load(tmp_path, loaded.settings.session, None, Consent(today=lambda: days[-1]))
+    studio = Studio(loaded.settings, loaded.media, shelf, loaded.networks)
+    session = studio.session("one", Wish(identity="aster"))
+    engine = Engine(studio.settings, shelf, studio.networks.tracker(studio.settings), Wish(identity="aster"))
+    engine.become(Wish(identity="ann"))
+    engine.become(Wish(identity="aster"))
+    days.append(date(2120, 2, 1))
+    sentence = "^the identity 'ann' may not be used any more$"
+    with pytest.raises(UnknownIdentity, match=sentence):
+        studio.session("two", Wish(identity="ann"))
+    with pytest.raises(UnknownIdentity, match=sentence):
+        engine.become(Wish(identity="ann"))
+    assert studio.sessions == (session,)
+    await studio.close()
 
 
 async def test_the_identity_changes_over_the_data_channel(studio: Studio, looks: Looks) -> None:
