@@ -1,10 +1,11 @@
 """Reads the folder of rendered pairs that `liveswap-train heads` writes: shards of arrays, mapped, not loaded."""
 
+import hashlib
 import json
 import logging
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -129,6 +130,15 @@ class Dataset:
     def people(self) -> int:
         """How many different people there are."""
         return len(np.unique(np.concatenate(self.column("person"))))
+
+    def digest(self) -> str:
+        """Hex SHA-256 over the description and every array, in order: which training set it is. Reads all of it."""
+        said = hashlib.sha256(json.dumps(asdict(self.description), sort_keys=True).encode())
+        for number, shard in enumerate(self._shards):
+            for name, array in sorted(shard.items()):
+                said.update(f"{number} {name} {array.dtype.str} {list(array.shape)}\n".encode())
+                said.update(np.ascontiguousarray(array).data)
+        return said.hexdigest()
 
 
 def array_names(identities: Sequence[str]) -> tuple[str, ...]:

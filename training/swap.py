@@ -158,11 +158,13 @@ def train_swap(
     eyes = Features(_landmark_trunk(features)).to(where) if features else None
     logger.info("swap: %d pairs of %d people with %s, from step %d", len(data), data.people(), learning, state.step)
 
+    digest = data.digest()  # which goes into the cards of whoever is exported
+
     def keep(state: State) -> None:
         record = {
             "encoder": encoder.record(), "decoder": decoder.record(), "identities": list(names), "tone": list(TONE),
-            "data": folder.name, "pairs": len(data), "people": data.people(), "steps": state.step,
-            "seconds": round(state.seconds, 1), "seed": settings.seed, "batch": settings.batch,
+            "data": folder.name, "training_set": digest, "pairs": len(data), "people": data.people(),
+            "steps": state.step, "seconds": round(state.seconds, 1), "seed": settings.seed, "batch": settings.batch,
             "blend": list(data.description.blend), "losses": asdict(settings.weights), "landmarks": origin,
             "features": features is not None, "only": list(only),
             "test": state.numbers,

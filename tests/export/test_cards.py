@@ -33,6 +33,18 @@ def test_who_learned_from_footage_needs_a_card(tmp_path: Path) -> None:
     assert cards_of(("ann", "bob"), record, [card], rendered=True)["bob"].kind == "rendered"
 
 
+def test_what_the_training_noted_of_consent_becomes_the_card(tmp_path: Path) -> None:
+    record = {
+        "faces": {"ann": 200, "bob": 100},
+        "consent": {"ann": person().record(), "bob": person("bob").record()},
+        "training_sets": {"ann": DIGEST},
+    }
+    cards = cards_of(("ann", "bob"), record, [card_file(tmp_path / "bob.toml", person("bob", scope="one evening"))])
+    assert cards == {"ann": person(training_set=DIGEST), "bob": person("bob", scope="one evening")}
+    with pytest.raises(ConsentError, match="the checkpoint: the card of 'ann' is of a person and lacks who"):
+        cards_of(("ann",), {"consent": {"ann": {"kind": "person"}}})
+
+
 def test_a_card_of_nobody_and_a_second_card_are_refused(tmp_path: Path) -> None:
     card = card_file(tmp_path / "ann.toml", person())
     with pytest.raises(ConsentError, match=r"ann\.toml is of 'ann', the checkpoint has aster, cedar"):

@@ -31,6 +31,16 @@ def test_items_are_numbered_through_the_shards(written: Path) -> None:
         data[7]
 
 
+def test_a_digest_says_which_set_it_is(written: Path, tmp_path: Path) -> None:
+    data, again = Dataset.open(written), write_dataset(tmp_path / "again", train=7, test=2, size=80)
+    assert len(data.digest()) == 64
+    assert Dataset.open(again).digest() == data.digest()
+    x = np.load(again / "shard-0001" / "x.npy")
+    x[0, 0, 0, 0] ^= 1
+    np.save(again / "shard-0001" / "x.npy", x)
+    assert len({data.digest(), Dataset.open(again).digest(), Dataset.open(written, "test").digest()}) == 3
+
+
 def test_held_out_people_are_another_split(written: Path) -> None:
     assert len(Dataset.open(written, "test")) == 2
     assert Dataset.open(written, "test")[0].person != Dataset.open(written)[0].person

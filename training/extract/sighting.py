@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from realtime.face.face import Face
 from realtime.face.geometry import Image, Points, align, scale_of, to_unit, transform
 from realtime.frame import Frame
-from realtime.swap.swapper import crop_of
+from realtime.swap.views import crop_of
 
 LOOK: Final = 24  # pixels of a side of the small picture by which people are told apart
 INNER: Final = 0.56  # of the template's side, what that picture shows: from the brows to the mouth, no hair
