@@ -39,11 +39,14 @@ class Provenance:
         }
 
 
-def together(manifest: Manifest | None, marks: Sequence[Marked], log: Sequence[Entry] | None = None) -> Provenance:
-    """What a manifest, the marks that were found and, where it is given, the session log say about one file."""
-    faults = _about_manifest(manifest, bool(marks))
-    said = [*faults[1]]
-    agrees = faults[0]
+def together(
+    manifest: Manifest | None, marks: Sequence[Marked], log: Sequence[Entry] | None = None, unread: bool = False
+) -> Provenance:
+    """What a manifest, the marks that were read and, where it is given, the session log say about one file.
+
+    unread: there is a mark that could not be read.
+    """
+    agrees, said = _about_manifest(manifest, bool(marks) or unread)
     if manifest is not None and manifest.session and marks:
         strange = [mark for mark in marks if not manifest.session.startswith(mark.session)]
         for mark in strange:

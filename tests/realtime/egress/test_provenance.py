@@ -87,3 +87,8 @@ def test_it_is_json_as_well() -> None:
     assert said["manifest"]["shown"][0]["identity"] == "aster"
     assert said["sessions"][0]["sinks"] == ["virtualcam"]
     assert together(None, []).as_dict()["manifest"] is None
+
+
+def test_a_mark_that_cannot_be_read_is_a_mark() -> None:
+    assert together(WHOLE, [], unread=True).agrees
+    assert "the manifest was stripped" in together(None, [], unread=True).sentences[0]
