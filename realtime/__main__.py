@@ -48,6 +48,7 @@ from realtime.swap.casting import Casting
 from realtime.swap.compose import Composer, Swapped
 from realtime.swap.identity import Shelf
 from realtime.swap.swapper import Finder, Swapper, unswapped
+from realtime.verify.command import verify
 
 DEMO: Final = Path(__file__).resolve().parent / "assets" / "demo.mp4"
 DEMO_MOMENT: Final = 120  # the frame that out/demo.jpg shows, or the nearest one before it with a face
@@ -400,6 +401,7 @@ def devices(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = 
 
 app.command()(doctor)
 app.command()(sign)
+app.command()(verify)
 
 
 def say_version(wanted: bool) -> None:
