@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo live test check format clean
+.PHONY: demo live test test-vm check format clean
 
 demo: .venv/.base  ## the bundled clip through the pipeline, into out/
 	$(BIN)/liveswap demo
@@ -14,6 +14,9 @@ live: .venv/.live  ## the page that shows you as somebody else; ARGS goes to `li
 
 test: .venv/.dev  ## all tests but the slow ones; ARGS goes to pytest: make test ARGS='-m slow'
 	$(BIN)/python -m pytest $(ARGS)
+
+test-vm: .venv/.dev  ## a virtual machine with kernel cameras, as root with qemu and debootstrap; the first time it is built
+	$(BIN)/python -m pytest -m vm $(ARGS) tests/vm
 
 check: .venv/.dev  ## what a change must pass besides the tests
 	$(BIN)/ruff format --check .
