@@ -26,6 +26,7 @@ from bench.suite import suite
 from bench.tracking import tracking
 from realtime.__main__ import DEMO
 from realtime.errors import LiveswapError
+from realtime.options import Revoked
 from realtime.settings import load
 from realtime.status import speak
 
@@ -60,6 +61,7 @@ def latency(
     source: Source = DEMO,
     identity: Identity = None,
     models: ModelFolder = None,
+    revoked: Revoked = None,
     size: Annotated[str | None, typer.Option(metavar="live|small", help="Of the networks.")] = None,
     seconds: Seconds = None,
     runs: Annotated[int, typer.Option(min=1, max=100, help="How often; medians are shown.")] = 3,
@@ -71,7 +73,14 @@ def latency(
 ) -> None:
     """A clip at camera speed into nothing: fps, drops, age at delivery, time of each stage."""
     speak(0)
-    flags = {"source": str(source), "identity": identity, "models": models, "size": size, "duration": seconds}
+    flags = {
+        "source": str(source),
+        "identity": identity,
+        "models": models,
+        "revoked": revoked,
+        "size": size,
+        "duration": seconds,
+    }
     settings = load(None, {**flags, "width": width, "height": height, "threads": threads, "provider": provider})
     numbers = bench_latency.measure(settings, runs)
     Console().print(runs_table(source.name, {f"median of {runs}": numbers["summary"]}))
@@ -83,6 +92,7 @@ def stages(
     source: Source = DEMO,
     identity: Identity = None,
     models: ModelFolder = None,
+    revoked: Revoked = None,
     seconds: Seconds = None,
     rounds: Annotated[int, typer.Option(min=1, max=100, help="How often each; medians are shown.")] = 2,
     threads: Threads = None,
@@ -91,7 +101,7 @@ def stages(
 ) -> None:
     """Which work should share a loop: three groupings, in turns."""
     speak(0)
-    flags = {"source": str(source), "identity": identity, "models": models, "duration": seconds}
+    flags = {"source": str(source), "identity": identity, "models": models, "revoked": revoked, "duration": seconds}
     settings = load(None, {**flags, "threads": threads, "provider": provider})
     numbers = bench_stages.compare(settings, rounds)
     console = Console()
@@ -105,6 +115,7 @@ def switch(
     source: Source = DEMO,
     identity: Identity = None,
     models: ModelFolder = None,
+    revoked: Revoked = None,
     seconds: Seconds = None,
     switches: Annotated[int, typer.Option(min=1, max=1000, help="In each run with switches.")] = 50,
     rounds: Annotated[int, typer.Option(min=1, max=100, help="How often each; medians are shown.")] = 3,
@@ -115,7 +126,14 @@ def switch(
 ) -> None:
     """Whether switching identities holds frames up: the longest gap between two, with switches and without."""
     speak(0)
-    flags = {"source": str(source), "identity": identity, "models": models, "duration": seconds, "fade": fade}
+    flags = {
+        "source": str(source),
+        "identity": identity,
+        "models": models,
+        "revoked": revoked,
+        "duration": seconds,
+        "fade": fade,
+    }
     settings = load(None, {**flags, "threads": threads, "provider": provider})
     numbers = bench_switch.measure(settings, switches, rounds)
     table = Table(source.name, *(f"{name} switches" for name in numbers["runs"]))

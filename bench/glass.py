@@ -20,6 +20,7 @@ from bench.glass_plot import plot, tables
 from bench.report import with_origin, write
 from realtime.__main__ import DEMO
 from realtime.errors import LiveswapError, SettingsError
+from realtime.options import Revoked
 from realtime.settings import load
 from realtime.sinks.writable import check_writable
 from realtime.status import speak
@@ -38,6 +39,7 @@ def glass(
     source: Annotated[Path, typer.Option(metavar="FILE", help="Another clip than the bundled one.")] = DEMO,
     identity: Annotated[str | None, typer.Option(metavar="NAME|FILE.onnx")] = None,
     models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
+    revoked: Revoked = None,
     size: Annotated[str | None, typer.Option(metavar="live|small", help="Of the networks.")] = None,
     threads: Annotated[int | None, typer.Option(metavar="N", help="Of each model on the CPU.")] = None,
     provider: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda|...")] = None,
@@ -51,7 +53,7 @@ def glass(
     """How old the picture is when the far end sees it, and whether it gets older: in-process, aiortc and Chromium."""
     speak(0)
     flags = {"identity": identity, "models": models, "size": size, "threads": threads, "provider": provider}
-    settings = load(None, flags)
+    settings = load(None, {**flags, "revoked": revoked})
     names = chosen(paths)
     for path in (picture, out):
         if path is not None:

@@ -16,6 +16,7 @@ from bench.report import said, with_origin, write
 from bench.ruler import FEATURES
 from realtime.errors import SettingsError
 from realtime.face.landmarks import Landmarker
+from realtime.options import Revoked
 from realtime.settings import load
 from realtime.sinks.writable import check_writable
 from realtime.swap.identity import Shelf
@@ -56,6 +57,7 @@ def quality(
         list[str] | None, typer.Option(metavar="NAME|FILE.onnx", help="More than once for several; all by default.")
     ] = None,
     models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
+    revoked: Revoked = None,
     size: Annotated[str | None, typer.Option(metavar="live|small", help="Of the networks.")] = None,
     items: Annotated[int, typer.Option(min=1, help="Held-out pairs, or as many as there are.")] = PAIRS,
     sheet: Annotated[
@@ -69,8 +71,8 @@ def quality(
     for path in (sheet, out):
         if path:
             check_writable(path)
-    settings = load(None, {"models": models, "size": size})
-    shelf = Shelf.load(settings.folder, settings.session)
+    settings = load(None, {"models": models, "size": size, "revoked": revoked})
+    shelf = Shelf.load(settings.folder, settings.session, None, settings.consent)
     names = [shelf.add(Path(name)) if name.endswith(".onnx") else shelf[name].name for name in identity or shelf.names]
     console, numbers, rows = Console(), {}, []
     if pairs:
