@@ -22,7 +22,8 @@ class Provenance:
 
     manifest: Manifest | None
     agrees: bool  # nothing that was found contradicts anything else
-    sentences: tuple[str, ...]
+    sentences: tuple[str, ...]  # about the manifest and the marks
+    logged: tuple[str, ...] = ()  # about the session log
     entries: tuple[Entry, ...] = ()  # of the session log, for the sessions that were found
 
     def as_dict(self) -> dict[str, Any]:
@@ -40,14 +41,18 @@ class Provenance:
 
 
 def together(
-    manifest: Manifest | None, marks: Sequence[Marked], log: Sequence[Entry] | None = None, unread: bool = False
+    manifest: Manifest | None,
+    marks: Sequence[Marked],
+    log: Sequence[Entry] | None = None,
+    unread: bool = False,
+    enough: bool = True,
 ) -> Provenance:
     """What a manifest, the marks that were read and, where it is given, the session log say about one file.
 
-    unread: there is a mark that could not be read.
+    unread: there is a mark that could not be read. enough: there was enough to look at to find a mark in any case.
     """
-    agrees, said = _about_manifest(manifest, bool(marks) or unread)
-    if manifest is not None and manifest.session and marks:
+    agrees, said = _about_manifest(manifest, bool(marks) or unread, enough)
+    if manifest is not None and manifest.session and not manifest.faults and marks:
         strange = [mark for mark in marks if not manifest.session.startswith(mark.session)]
         for mark in strange:
             said.append(
@@ -61,10 +66,10 @@ def together(
         if not strange and not unknown:
             said.append(f"manifest and mark belong together: session {manifest.session[:6]}")
     entries = _logged(manifest, marks, log)
-    return Provenance(manifest, agrees, (*said, *_about_log(entries, log)), entries)
+    return Provenance(manifest, agrees, tuple(said), _about_log(entries, log), entries)
 
 
-def _about_manifest(manifest: Manifest | None, marked: bool) -> tuple[bool, list[str]]:
+def _about_manifest(manifest: Manifest | None, marked: bool, enough: bool) -> tuple[bool, list[str]]:
     """Whether the manifest holds beside the mark, and what there is to say of it."""
     if manifest is None:
         how = "and there is a mark: the manifest was stripped" if marked else "(content credentials)"
@@ -79,9 +84,9 @@ def _about_manifest(manifest: Manifest | None, marked: bool) -> tuple[bool, list
     if manifest.disclosure:
         said.append(f"it has no label, and says how the audience is told: {manifest.disclosure}")
     if manifest.session and not marked:
-        said.append("it says that the picture carries a mark, and none was found")
-        return False, said
-    return True, said
+        why = "" if enough else ", for which a single picture or a short film may be too little"
+        said.append(f"it comes with a mark in the picture, and none was found{why}")
+    return marked or not enough or not manifest.session, said
 
 
 def _names(manifest: Manifest, mark: Marked) -> bool:
@@ -96,16 +101,16 @@ def _logged(manifest: Manifest | None, marks: Sequence[Marked], log: Sequence[En
     return tuple(entry for entry in log or () if any(entry.session.startswith(one) for one in wanted))
 
 
-def _about_log(entries: Sequence[Entry], log: Sequence[Entry] | None) -> list[str]:
+def _about_log(entries: Sequence[Entry], log: Sequence[Entry] | None) -> tuple[str, ...]:
     if log is None:
-        return []
+        return ()
     if not entries:
-        return ["the session log has no such session"]
-    return [
+        return ("the session log has no such session",)
+    return tuple(
         f"the session log has it: session {one.session[:6]} of {one.began}, "
         f"{', '.join(one.identities) or 'nobody'} into {', '.join(one.sinks) or 'nothing'}"
         for one in entries
-    ]
+    )
 
 
 def _manifest(seen: Manifest) -> dict[str, Any]:

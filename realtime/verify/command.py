@@ -1,6 +1,7 @@
 """`liveswap verify`: the command."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,7 @@ import cv2
 import typer
 from rich.console import Console
 
+from realtime.egress.session_log import entries, usual_place
 from realtime.errors import SettingsError
 from realtime.sources.limits import check_asked
 from realtime.status import speak
@@ -18,6 +20,7 @@ from realtime.verify import screen
 from realtime.verify.judge import STRETCH_S, Judge
 from realtime.verify.pictures import Reel, is_stream, sequence, stills
 from realtime.verify.report import Finding, Report
+from realtime.verify.written import written
 
 STREAM_S = 30.0  # of a stream, unless something else is asked for
 
@@ -33,6 +36,9 @@ def verify(
         float | None, typer.Option(metavar="RATE", help="The folder's pictures are those of a film of this rate.")
     ] = None,
     models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
+    session_log: Annotated[
+        bool, typer.Option("--session-log", help="Look the sessions up that your own session log knows.")
+    ] = False,
 ) -> None:
     """Say whether a recording carries our mark, and what it says; exit code 0: marked, 3: not, 2: unreadable."""
     speak(0)
@@ -40,8 +46,10 @@ def verify(
     for name, seconds in (("duration", duration), ("stretch", stretch)):
         if seconds is not None and not 0 < seconds <= 86_400:
             raise SettingsError(f"{name} is {seconds:g} s, wanted more than 0 and at most a day")
+    log = entries(usual_place()) if session_log else None
     cv2.setNumThreads(0)
     found = judged(target, Judge(digests(None if models is None else Path(models))), duration, stretch, fps)
+    found = replace(found, findings=(*found.findings, *written(found, log)))
     if as_json:
         typer.echo(json.dumps(found.as_dict(), indent=2))
     else:

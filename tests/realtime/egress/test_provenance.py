@@ -37,7 +37,7 @@ def test_a_mark_before_the_first_face_names_no_model() -> None:
     ("manifest", "marks", "sentence"),
     [
         (None, [MARK], "there is no manifest and there is a mark: the manifest was stripped"),
-        (WHOLE, [], "it says that the picture carries a mark, and none was found"),
+        (WHOLE, [], "it comes with a mark in the picture, and none was found"),
         (WHOLE, [Marked("ffffff", "29e95")], "session 3ae165 and the mark of session ffffff: they do not belong"),
         (WHOLE, [Marked("3ae165", "abcde")], "the mark is of model abcde, which the manifest does not name"),
         (replace(WHOLE, faults=("the hash differs",)), [MARK], "does not fit the file, which was changed: the hash"),
@@ -70,10 +70,11 @@ def test_the_log_says_when_and_where_it_was_us() -> None:
     other = replace(ENTRY, session="77" * 16)
     found = together(None, [MARK], [other, ENTRY])
     assert found.entries == (ENTRY,)
-    assert found.sentences[-1] == (
-        "the session log has it: session 3ae165 of 2026-11-29T01:02:03+00:00, aster into virtualcam"
+    assert found.logged == (
+        "the session log has it: session 3ae165 of 2026-11-29T01:02:03+00:00, aster into virtualcam",
     )
-    assert together(None, [MARK], [other]).sentences[-1] == "the session log has no such session"
+    assert together(None, [MARK], [other]).logged == ("the session log has no such session",)
+    assert together(None, [MARK]).logged == ()
     assert together(WHOLE, [], [ENTRY]).entries == (ENTRY,)
 
 
@@ -92,3 +93,9 @@ def test_it_is_json_as_well() -> None:
 def test_a_mark_that_cannot_be_read_is_a_mark() -> None:
     assert together(WHOLE, [], unread=True).agrees
     assert "the manifest was stripped" in together(None, [], unread=True).sentences[0]
+
+
+def test_a_single_picture_may_be_too_little_for_a_mark() -> None:
+    found = together(WHOLE, [], enough=False)
+    assert found.agrees
+    assert "may be too little" in found.sentences[-1]
