@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import logging
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from typing import Any, BinaryIO, Final
 from realtime.egress.certificate import Certificate
 from realtime.egress.record import Record, Shown
 from realtime.errors import SinkError, SourceError
+from realtime.places import SECRET
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +103,7 @@ class Credentials:
             c2pa.Signer.from_info(info) as signer,
             c2pa.Builder(said, context=context) as builder,
             path.open("rb") as source,
-            aside.open("w+b") as target,
+            _fresh(aside) as target,
         ):
             builder.sign(signer, KINDS[path.suffix.lower()], source, target)
 
@@ -169,6 +171,12 @@ def read(path: Path, kind: str | None = None) -> Manifest | None:
         return None
     except c2pa.C2paError as error:
         return Manifest((f"the manifest cannot be read: {error}",), "", "", False, False)
+
+
+def _fresh(path: Path) -> BinaryIO:
+    """A new file for its owner alone, in place of one that a killed program left; a link is not followed."""
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), SECRET), "w+b")
 
 
 def has_one_body(path: Path) -> bool:

@@ -5,11 +5,13 @@ import shutil
 from pathlib import Path
 
 import av
+import cv2
 import pytest
 
 from realtime.egress.credentials import read
 from realtime.egress.session_log import entries, usual_place
 from tests.realtime.conftest import Say
+from tests.realtime.people import astronaut
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +53,16 @@ def test_a_run_without_the_label_says_in_file_manifest_and_log_how_the_audience_
     assert entry.sinks == (str(out), "null")
     with av.open(out) as container:
         assert container.metadata["comment"].endswith("the audience is told: the credits say so")
+
+
+def test_what_a_run_writes_is_verified_by_manifest_mark_and_log(say: Say, models: Path, tmp_path: Path) -> None:
+    source, picture = tmp_path / "in.png", tmp_path / "out.jpg"
+    cv2.imwrite(str(source), astronaut(1)[0])
+    assert say("run", "--source", source, "--sink", picture, "--models", models).code == 0
+    said = say("verify", picture, "--models", models, "--session-log")
+    assert said.code == 0, said.err
+    assert "manifest and mark belong together" in said.out
+    assert f"aster into {picture}" in said.out
 
 
 def test_a_run_can_leave_the_log_alone(say: Say, clip: Path, models: Path) -> None:

@@ -241,6 +241,16 @@ def test_a_signed_file_keeps_its_mode_and_the_link_that_leads_to_it(tmp_path: Pa
     assert read(path) is not None
 
 
+def test_what_a_killed_program_left_is_in_nobodys_way_and_a_link_is_not_followed(tmp_path: Path) -> None:
+    path, precious = tmp_path / "out.png", tmp_path / "precious"
+    cv2.imwrite(str(path), scene())
+    precious.write_text("precious")
+    (tmp_path / ".out.png.credentials").symlink_to(precious)
+    Credentials(CERTIFICATE, cards).add(path, SAID)
+    assert precious.read_text() == "precious"
+    assert read(path) is not None
+
+
 @pytest.mark.parametrize("kind", ["video/mp4", "image/png", "image/jpeg"])
 @pytest.mark.parametrize("data", [b"", b"\x00" * 64, bytes(range(256)) * 9, b"\xff\xd8\xff\xeb" + b"\xff" * 200])
 def test_reading_nonsense_finds_nothing_or_a_fault(tmp_path: Path, kind: str, data: bytes) -> None:
