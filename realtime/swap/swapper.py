@@ -5,7 +5,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from realtime.swap.identity import RUN_ERRORS, Codes, Identity, Shelf
 from realtime.swap.views import Views, crop_of
 
 logger = logging.getLogger(__name__)
+
+LATE: Final = 0.4  # seconds after the one before from which on a frame counts as cut off: much may have moved unseen
 
 
 class Finder(Protocol):
@@ -90,6 +92,7 @@ class Swapper:
         self._most = faces
         self._seating = Seating()
         self._cuts = Cuts()
+        self._before: float | None = None  # when the frame before was taken, seconds
         self._doubts = Doubts(fallback.tail)
         self._fades = Fades(fade)
         self._failures = 0  # in a row
@@ -119,11 +122,12 @@ class Swapper:
         Raises ModelError, KeepsFailing.
         """
         cast, now = self._cast, frame.captured_at if frame.at is None else frame.at
+        self._before, late = now, self._before is not None and now - self._before >= LATE
         faces: tuple[Face, ...] = ()
         chosen: dict[int, Identity] = {}
         unsure: Unsure | None = Unsure(anywhere=True)
         try:
-            cut, looks = self._cuts(frame.image), self._tracker.detector_runs
+            cut, looks = self._cuts(frame.image) or late, self._tracker.detector_runs
             if cut:
                 self._tracker.cut()
             faces = self._found(frame)

@@ -143,6 +143,17 @@ def test_a_cut_makes_the_finder_look_anew(shelf: Shelf) -> None:
     assert finder.cuts == [2, 4]
 
 
+@pytest.mark.parametrize(("gap", "cut"), [(0.39, False), (0.41, True), (30.0, True)])
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_frame_that_comes_late_counts_as_after_a_cut(shelf: Shelf, gap: float, cut: bool, recorded: bool) -> None:
+    """Between two such frames somebody may have come or gone; the same picture again says nothing about that."""
+    finder = _Told([face_at(160, 120, 60)])
+    swapper = Swapper(finder, shelf, "aster")
+    for index, at in enumerate((10.0, 10.03, 10.03 + gap, 10.06 + gap)):
+        swapper(Frame(scene(), index, 0.0 if recorded else at, at if recorded else None))
+    assert finder.cuts == [2] * cut
+
+
 def test_switching_to_a_file_that_is_no_model_keeps_the_old_identity(shelf: Shelf, tmp_path: Path) -> None:
     (tmp_path / "notes.onnx").write_text("these are notes")
     truncated = write_decoder(tmp_path / "truncated.onnx", "somebody")
