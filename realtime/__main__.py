@@ -7,7 +7,6 @@ if __name__ == "__main__":  # python -m realtime: signals have an answer before 
 
 import asyncio
 import importlib.metadata
-import json
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -22,7 +21,7 @@ from rich.console import Console
 
 from realtime import album, cards, options, roster
 from realtime import report as reports
-from realtime.devices import devices as find_devices
+from realtime.devices import devices
 from realtime.doctor.command import doctor
 from realtime.egress.door import Door
 from realtime.errors import LiveswapError, MissingExtra, SinkError, SourceMissing
@@ -30,6 +29,7 @@ from realtime.face.track import Tracker
 from realtime.flow.fitter import Fitter
 from realtime.flow.meters import Meters
 from realtime.flow.pipeline import Pipeline, Source, Stage
+from realtime.flow.standing import Standing
 from realtime.frame import Frame
 from realtime.keys import Controls, Keyboard, typed
 from realtime.leaving import INTERRUPTED
@@ -40,12 +40,12 @@ from realtime.sinks.fan_out import FanOut
 from realtime.sinks.open import is_virtual_camera, open_sink
 from realtime.sinks.writable import check_writable
 from realtime.sources.open import open_source
+from realtime.sources.reopening import Reopening
 from realtime.sources.still import Still
 from realtime.sources.video_file import VideoFile
-from realtime.sources.webcam import Webcam
 from realtime.status import shown, speak
 from realtime.swap.casting import Casting
-from realtime.swap.compose import Composer, Swapped
+from realtime.swap.compose import Composer
 from realtime.swap.identity import Shelf
 from realtime.swap.swapper import Finder, Swapper, unswapped
 from realtime.verify.command import verify
@@ -58,7 +58,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(roster.app, name="identities")
 app.command("import-dfm")(cards.import_dfm)
 Built = TypeVar("Built")
-Group = Callable[[Callable[[Frame], Swapped], Callable[[Swapped], Frame]], list[Stage[Any, Any]]]
+# What goes from one stage to the next is Any: a Swapped, or what stands in for one while the camera is away.
+Group = Callable[[Callable[[Frame], Any], Callable[[Any], Frame]], list[Stage[Any, Any]]]
 
 
 def main() -> None:
@@ -93,7 +94,7 @@ class Models:
         return ", ".join(sorted({card.precision for card in self.shelf.cards() if card.name in names}))
 
 
-def stages(swap: Callable[[Frame], Swapped], compose: Callable[[Swapped], Frame]) -> list[Stage[Any, Any]]:
+def stages(swap: Callable[[Frame], Any], compose: Callable[[Any], Frame]) -> list[Stage[Any, Any]]:
     """Which work shares a loop; `liveswap-bench stages` decides."""
     return [Stage("swap", swap), Stage("compose", compose)]
 
@@ -121,8 +122,10 @@ async def carry(
     swapper = Swapper(models.tracker, models.shelf, models.identity, how, meters, settings.faces, settings.fade)
     controls = Controls(swapper, models.shelf)
     composer = Composer(settings.fallback, settings.composing)
-    source = open_source(settings.source, settings.live, settings.width, settings.height, settings.fps, settings.fit)
+    size = settings.width, settings.height
+    source = open_source(settings.source, settings.live, *size, settings.fps, settings.fit, settings.on_camera_lost)
     swap = swapper if pictures is None else lambda frame: pictures.note(swapper(frame))
+    standing = Standing(swap, composer, composer.instead)
     sound = source.path if isinstance(source, VideoFile) else None
     names = sinks_for(source, settings)
     fit = fitting(names, settings)
@@ -133,10 +136,10 @@ async def carry(
 
     async def carried() -> None:
         async with found(source), door.gate(sink if pictures is None else album.Kept(sink, pictures), names) as gate:
-            loops = group(swap, lambda swapped: fit(composer(swapped)))
+            loops = group(standing.first, lambda item: fit(standing.last(item)))
             covers: Mapping[str, Callable[[Any], Any]] = {
                 "swap": unswapped,
-                "compose": lambda swapped: fit(composer.instead(swapped)),
+                "compose": lambda item: fit(standing.covered(item)),
             }
             pipeline = Pipeline(source, [stage.covered(covers) for stage in loops], gate, meters, settings.patience)
             with aside, ending.stopping(pipeline.stop), keyboard(controls.press) as heard:
@@ -166,7 +169,7 @@ async def found(source: Source) -> AsyncIterator[Source]:
         try:
             await opening.enter_async_context(source)
         except SourceMissing as error:
-            if isinstance(source, Webcam):
+            if isinstance(source, Reopening):
                 raise SourceMissing(f"{error}; without a camera, try `liveswap demo`") from error
             raise
         yield source
@@ -177,7 +180,7 @@ def sinks_for(source: Source, settings: Settings) -> tuple[str, ...]:
     named = (*settings.sink, *(("preview",) if settings.preview and "preview" not in settings.sink else ()))
     if named:
         return named
-    if isinstance(source, Webcam):
+    if isinstance(source, Reopening):
         return ("virtualcam",)
     identity = "-".join(Path(name).stem for name in settings.casting.names)
     path = Path("out") / f"{Path(settings.source).stem}-{identity}{'.png' if isinstance(source, Still) else '.mp4'}"
@@ -190,7 +193,10 @@ def sinks_for(source: Source, settings: Settings) -> tuple[str, ...]:
 def run(
     context: typer.Context,
     source: Annotated[
-        str | None, typer.Option(metavar="0|/dev/video0|FILE|FOLDER", help="A camera, a video, a picture or pictures.")
+        str | None,
+        typer.Option(
+            metavar="0|/dev/video0|NAME|rtsp://...|screen:|FILE|FOLDER", help="A camera, a video or pictures."
+        ),
     ] = None,
     sink: Annotated[
         list[str] | None,
@@ -221,6 +227,10 @@ def run(
     ] = None,
     fit: Annotated[
         str | None, typer.Option(metavar="letterbox|crop", help="How pictures of another shape come into a size.")
+    ] = None,
+    on_camera_lost: Annotated[
+        str | None,
+        typer.Option(metavar="card|hold|stop", help="What is shown until a lost camera is back, or the end."),
     ] = None,
     no_face: Annotated[
         str | None, typer.Option(metavar="pass|hold|blank|blur", help="What is shown while there is no face.")
@@ -384,21 +394,7 @@ def picked(kind: type[Built], flags: Mapping[str, Any]) -> Built:
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
-@app.command()
-def devices(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
-    """List the cameras, and whether there is a virtual camera."""
-    found = find_devices()
-    if as_json:
-        typer.echo(json.dumps(found.as_dict(), indent=2))
-        return
-    for camera in found.cameras:
-        typer.echo(f"camera          --source {camera.source}  {camera.name}")
-    if not found.cameras:
-        typer.echo("camera          none; `liveswap demo` needs none")
-    virtual = found.virtual_camera
-    typer.echo(f"virtual camera  {'--sink virtualcam  ' if virtual.available else 'none: '}{virtual.detail}")
-
-
+app.command()(devices)
 app.command()(doctor)
 app.command()(sign)
 app.command()(verify)

@@ -1,32 +1,20 @@
-"""Which cameras there are, and whether there is a virtual camera to write to."""
+"""`liveswap devices`: which cameras there are and what they can do, and which virtual cameras there are to write to."""
 
+import json
 import platform
-import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
 
-import cv2
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from realtime.errors import LiveswapError
+from realtime.sinks.loopback import Kernel, Loopback
 from realtime.sinks.virtual_camera import ready
-
-SYSFS: Final = Path("/sys/class/video4linux")
-_QUERYCAP: Final = 0x80685600  # VIDIOC_QUERYCAP
-_CAPABILITY: Final = struct.Struct("=16s32s32s3I12x")  # driver, card, bus, version, of the card, of the node
-_CAPTURE: Final = 0x00000001 | 0x00001000  # one plane, several planes
-_OUTPUT: Final = 0x00000002 | 0x00002000
-_PROBED: Final = 6  # camera numbers that are tried where the system has no list
-
-
-@dataclass(frozen=True, slots=True)
-class Camera:
-    """A camera that --source takes."""
-
-    source: str  # what to say to --source
-    name: str
+from realtime.sources.cameras import Camera, Format, cameras
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +22,8 @@ class VirtualCamera:
     """Whether --sink virtualcam has something to write to."""
 
     available: bool
-    detail: str  # the device, or what is missing and how to get it
+    detail: str  # the devices, or what is missing and how to get it
+    there: tuple[Loopback, ...] = ()  # on Linux
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,79 +35,63 @@ class Devices:
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON takes it."""
+        virtual = self.virtual_camera
+        there = [{"sink": f"virtualcam:{one.path}", "name": one.name} for one in virtual.there]
         return {
-            "cameras": [{"source": camera.source, "name": camera.name} for camera in self.cameras],
-            "virtual_camera": {"available": self.virtual_camera.available, "detail": self.virtual_camera.detail},
+            "cameras": [_as_dict(camera) for camera in self.cameras],
+            "virtual_camera": {"available": virtual.available, "detail": virtual.detail, "devices": there},
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One video device of Linux."""
-
-    path: str
-    name: str
-    captures: bool
-    outputs: bool
+def _as_dict(camera: Camera) -> dict[str, Any]:
+    formats = [{**asdict(one), "rates": list(one.rates)} for one in camera.formats]
+    return {"source": camera.source, "name": camera.name, "formats": formats}
 
 
-def devices() -> Devices:
+def found_devices() -> Devices:
     """Looks now. Cameras that another program holds are listed on Linux and may be missed elsewhere."""
-    if platform.system() == "Linux":
-        nodes = linux_nodes(SYSFS)
-        cameras = tuple(Camera(node.path, node.name) for node in nodes if node.captures)
-        return Devices(cameras, _virtual_camera())
-    return Devices(tuple(_probed()), _virtual_camera())
+    return Devices(cameras(), _virtual_camera(Kernel().loopbacks() if platform.system() == "Linux" else ()))
 
 
-def linux_nodes(sysfs: Path) -> tuple[Node, ...]:
-    """The video devices in sysfs, by number; one that cannot be asked (no permission) counts as a camera."""
-    folders = sorted(sysfs.glob("video*"), key=lambda folder: int("0" + folder.name.removeprefix("video")))
-    nodes = []
-    for folder in folders:
-        path = Path("/dev") / folder.name
-        able = _abilities(path)
-        name = (folder / "name").read_text("utf-8", "replace").strip() if (folder / "name").is_file() else folder.name
-        nodes.append(Node(str(path), name, able is None or bool(able & _CAPTURE), bool(able and able & _OUTPUT)))
-    return tuple(nodes)
-
-
-def _abilities(path: Path) -> int | None:
-    """The capability bits of a video device; None when it cannot be asked."""
-    import fcntl  # only where there is Linux
-
-    answer = bytearray(_CAPABILITY.size)
+def _virtual_camera(there: tuple[Loopback, ...]) -> VirtualCamera:
+    """there are the virtual cameras of Linux."""
     try:
-        with path.open("rb", buffering=0) as device:
-            fcntl.ioctl(device, _QUERYCAP, answer)
-    except OSError:
-        return None
-    return int(_CAPABILITY.unpack(answer)[5])
-
-
-def _virtual_camera() -> VirtualCamera:
-    try:
-        return VirtualCamera(True, ready())
+        return VirtualCamera(True, ready(), there)
     except LiveswapError as error:
-        return VirtualCamera(False, str(error))
+        return VirtualCamera(False, str(error), there)
 
 
-def _probed() -> Iterator[Camera]:
-    """Cameras that OpenCV can open, by number."""
-    with _quiet():
-        for number in range(_PROBED):
-            capture = cv2.VideoCapture(number)
-            if capture.isOpened():
-                yield Camera(str(number), f"camera {number}")
-            capture.release()
+def devices(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """List the cameras with what they can do, and the virtual cameras."""
+    found = found_devices()
+    if as_json:
+        typer.echo(json.dumps(found.as_dict(), indent=2))
+        return
+    if found.cameras:
+        Console().print(table(found.cameras))
+    else:
+        typer.echo("camera          none; `liveswap demo` needs none")
+    virtual = found.virtual_camera
+    typer.echo(f"virtual camera  {'--sink virtualcam  ' if virtual.available else 'none: '}{virtual.detail}")
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """OpenCV without its warnings about cameras that are not there."""
-    before = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        cv2.utils.logging.setLogLevel(before)
+def table(there: tuple[Camera, ...]) -> Table:
+    """The cameras as a person reads them."""
+    shown = Table("--source", "camera", "format", "sizes, with frames in a second")
+    for camera in there:
+        rows = list(_rows(camera.formats)) or [("", "the system does not say")]
+        for number, (fourcc, sizes) in enumerate(rows):
+            first = (camera.source, camera.name) if number == 0 else ("", "")
+            shown.add_row(*(Text(cell) for cell in (*first, fourcc, sizes)))
+    return shown
+
+
+def _rows(formats: tuple[Format, ...]) -> Iterator[tuple[str, str]]:
+    """Each format once, with its sizes, largest first: 1280x720 at 30, 640x480 at 30."""
+    for fourcc in dict.fromkeys(one.fourcc for one in formats):
+        sizes = []
+        for one in formats:
+            if one.fourcc == fourcc:
+                rate = f" at {one.rates[0]:g}" if one.rates else ""
+                sizes.append(f"{one.width}x{one.height}{rate}")
+        yield fourcc, ", ".join(sizes)

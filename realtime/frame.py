@@ -24,3 +24,4 @@ class Frame:
     captured_at: float  # seconds, time.perf_counter()
     at: float | None = None  # seconds since the recording's start, for a source that has a timeline (a file)
     drawn: tuple[Drawn, ...] = ()  # the faces that were put into it, once they are
+    instead: str = ""  # where no picture came: card (this is one) or hold (show the last picture that left once more)

@@ -13,6 +13,7 @@ from realtime.errors import MOST_FAILURES, SettingsError
 from realtime.face.track import TrackingSettings
 from realtime.flow.fitter import check_fit
 from realtime.sources.limits import check_asked
+from realtime.sources.reopening import check_on_lost
 from realtime.swap.casting import Casting
 from realtime.swap.compose import ComposeSettings
 from realtime.swap.consent import Consent
@@ -32,7 +33,7 @@ class Settings:
     Building one that is absurd or contradictory raises SettingsError.
     """
 
-    source: str = "0"  # a camera by number or path, a video, a picture, or a folder of pictures
+    source: str = "0"  # a camera by number, path or name, rtsp:// or http://, screen:, a video, a picture, or a folder
     sink: tuple[str, ...] = ()  # virtualcam, null, or a file; empty: what fits the source
     identity: str = "aster"  # a name on the shelf or an .onnx file, for all or by place: left=aster,right=cedar
     models: str = ""  # the folder of models; empty: the embedded ones
@@ -43,6 +44,7 @@ class Settings:
     width: int | None = None  # pixels asked of a camera; a file's pictures are fitted into that size
     height: int | None = None
     fps: float | None = None  # frames in a second asked of a camera, or the rate of pictures
+    on_camera_lost: str = "card"  # until a lost camera is back: card, hold (the last picture), or stop (end)
     fit: str = "letterbox"  # of pictures into a size of another shape: letterbox (bars) or crop
     no_face: str = "pass"  # what is shown without a face: pass, hold, blank or blur
     unsure: str = "blur"  # what is shown where a real face may be, or a model failed: blur, hold, blank, pass or raise
@@ -70,6 +72,7 @@ class Settings:
     def __post_init__(self) -> None:
         check_asked(self.width, self.height, self.fps)
         check_fit(self.fit)
+        check_on_lost(self.on_camera_lost)
         _within("duration", self.duration, 0.01, LONGEST, "seconds")
         _within("faces", self.faces, 1, MOST_FACES, "faces")
         _within("fade", self.fade, 0, 10, "seconds")

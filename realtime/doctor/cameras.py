@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from realtime.devices import Camera, VirtualCamera, devices
+from realtime.devices import VirtualCamera, found_devices
 from realtime.doctor.finding import OK, WRONG, Finding
+from realtime.sources.cameras import Camera
 
 TOPIC: Final = "cameras"
 NO_CAMERA: Final = "plug one in; `liveswap demo`, and `liveswap run --source FILE`, need none"
@@ -12,7 +13,7 @@ NO_CAMERA: Final = "plug one in; `liveswap demo`, and `liveswap run --source FIL
 
 def findings() -> Iterator[Finding]:
     """Looks now."""
-    found = devices()
+    found = found_devices()
     yield of_cameras(found.cameras)
     yield of_virtual(found.virtual_camera)
 

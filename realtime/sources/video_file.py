@@ -141,7 +141,7 @@ class Film:
 
     def picture(self, shot: Shot, width: int | None, height: int | None) -> Image:
         """The frame as it is meant to be seen: upright, with square pixels, fitted into the size where one is given."""
-        image = _as_bgr(shot.frame, self._square_width(shot.frame))
+        image = as_bgr(shot.frame, self._square_width(shot.frame))
         if turns := shot.frame.rotation // 90:
             image = np.ascontiguousarray(np.rot90(image, turns))
         return letterbox(image, *fitted_size(image.shape[1], image.shape[0], width, height))
@@ -198,7 +198,8 @@ def _moving_pictures(path: Path, container: InputContainer) -> VideoStream:
     raise SourceError(f"{path} has no moving picture: wanted a video")
 
 
-def _as_bgr(frame: VideoFrame, width: int) -> Image:
+def as_bgr(frame: VideoFrame, width: int) -> Image:
+    """The frame's picture, scaled to a width and not in height; where its colours are not named, as players guess."""
     untagged = frame.colorspace in (2, 3)  # unspecified, reserved
     colours = ("ITU709" if frame.height >= UNTAGGED_HD else "ITU601") if untagged else None
     image = frame.to_ndarray(

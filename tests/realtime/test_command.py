@@ -17,7 +17,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from realtime.devices import devices
+from realtime.devices import found_devices
 from realtime.egress.credentials import read
 from realtime.face.detect import CenterFace
 from realtime.face.face import Detection
@@ -185,7 +185,7 @@ def test_identities_are_listed(say: Say, models: Path) -> None:
 
 def test_devices_are_listed(say: Say) -> None:
     assert "virtual camera" in say("devices").out
-    assert json.loads(say("devices", "--json").out) == devices().as_dict()
+    assert json.loads(say("devices", "--json").out) == found_devices().as_dict()
 
 
 def test_the_version_is_said(say: Say) -> None:
@@ -252,7 +252,7 @@ def prepared(folder: Path, clip: Path) -> Path:
     return folder
 
 
-@pytest.mark.skipif(devices().virtual_camera.available, reason="this machine has a virtual camera")
+@pytest.mark.skipif(found_devices().virtual_camera.available, reason="this machine has a virtual camera")
 def test_without_a_virtual_camera_it_says_what_to_install(say: Say, clip: Path, models: Path) -> None:
     said = say("run", "--source", clip, "--models", models, "--sink", "virtualcam")
     assert said.code == 2

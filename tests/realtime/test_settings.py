@@ -138,6 +138,7 @@ def test_every_setting_can_be_written_down(tmp_path: Path) -> None:
         "height": "360",
         "size": "'small'",
         "fit": "'crop'",
+        "on_camera_lost": "'hold'",
         "i_disclose": "'the host says so'\nlabel = false",
         "label_language": "'de'",
         "label_style": "'icon'",

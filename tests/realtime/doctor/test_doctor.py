@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from realtime.devices import Camera, VirtualCamera
+from realtime.devices import VirtualCamera
 from realtime.doctor import cameras, codecs, networks, screen
 from realtime.doctor.checkup import TOPICS, checkup, verdict, works
 from realtime.doctor.finding import NOTE, OK, WRONG, Finding
 from realtime.errors import MissingExtra
 from realtime.sinks.loopback import Kernel
+from realtime.sources.cameras import Camera
 from tests.realtime.conftest import Say
 
 FINE = Finding("memory", "free", OK, "9 GB")

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from realtime.errors import LiveswapError, SettingsError, SourceError, SourceMissing
+from realtime.sources.cameras import Camera
 from realtime.sources.folder import Folder
 from realtime.sources.open import open_source
+from realtime.sources.reopening import Reopening
 from realtime.sources.still import Still
 from realtime.sources.video_file import VideoFile
-from realtime.sources.webcam import Webcam
 
 
 @pytest.fixture
@@ -21,15 +22,21 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).touch()
     (tmp_path / "folder").mkdir()
     monkeypatch.chdir(tmp_path)
+    there = (Camera("/dev/video0", "HD Pro Webcam C920"), Camera("/dev/video2", "HD Pro Webcam C922"))
+    monkeypatch.setattr("realtime.sources.open.cameras", lambda: there)
     return tmp_path
 
 
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
-        ("0", Webcam),
-        ("12", Webcam),
-        ("/dev/video0", Webcam),
+        ("0", Reopening),
+        ("12", Reopening),
+        ("/dev/video0", Reopening),
+        ("rtsp://host/path", Reopening),
+        ("HTTP://host:8080/cam.mjpeg", Reopening),
+        ("screen:", Reopening),
+        ("c920", Reopening),
         ("clip.mp4", VideoFile),
         ("anything", VideoFile),
         ("picture.JPG", Still),
@@ -46,8 +53,14 @@ def test_files_are_recorded_unless_they_are_to_be_live(place: Path, text: str) -
     assert open_source(text, live=True).live
 
 
-def test_a_camera_is_always_live() -> None:
-    assert open_source("0", live=False).live
+@pytest.mark.parametrize("text", ["0", "rtsp://host/path", "screen:"])
+def test_a_camera_is_always_live(text: str) -> None:
+    assert open_source(text, live=False).live
+
+
+def test_a_file_that_is_named_like_a_camera_is_the_file(place: Path) -> None:
+    (place / "C920").touch()
+    assert isinstance(open_source("C920"), VideoFile)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +68,9 @@ def test_a_camera_is_always_live() -> None:
     [
         ("none.mp4", {}, SourceMissing, "there is no file, folder or camera 'none.mp4'"),
         ("", {}, SourceMissing, "there is no file, folder or camera ''"),
+        ("HD Pro", {}, SourceError, r"means several cameras: HD Pro Webcam C920 \(/dev/video0\), HD Pro Webcam C922"),
+        ("ftp://host/clip", {}, SourceMissing, "there is no file, folder or camera"),
+        ("0", {"on_lost": "wait"}, SettingsError, "on_camera_lost is 'wait', wanted card, hold or stop"),
         ("clip.mp4", {"width": 0}, SettingsError, "width 0"),
         ("clip.mp4", {"height": 10_000}, SettingsError, "height 10000"),
         ("0", {"width": 100_000}, SettingsError, "width 100000"),

@@ -1,0 +1,52 @@
+"""What stands in for pictures that did not come goes past the work on faces, and never shows more than was shown."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from realtime.frame import Frame
+
+Worked = TypeVar("Worked")
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A stand-in on its way past the stages."""
+
+    frame: Frame
+
+
+class Standing(Generic[Worked]):
+    """Wraps the two stages of a run: `first` takes frames, `last` gives them back.
+
+    A frame whose `instead` is card leaves as it is. One whose `instead` is hold leaves as the last frame that `last`
+    gave, so that what is held is what was shown, never what the camera saw; before the first one it leaves as it is,
+    which is a card too.
+    """
+
+    def __init__(
+        self, first: Callable[[Frame], Worked], last: Callable[[Worked], Frame], instead: Callable[[Worked], Frame]
+    ) -> None:
+        """instead is what leaves where `last` fails."""
+        self._first = first
+        self._last = last
+        self._instead = instead
+        self._shown: Frame | None = None  # what left last; used on the thread of `last` alone
+
+    def first(self, frame: Frame) -> Worked | Aside:
+        """What the first stage makes of the frame, or the stand-in."""
+        return Aside(frame) if frame.instead else self._first(frame)
+
+    def last(self, item: Worked | Aside) -> Frame:
+        """What the last stage makes of it, or what is shown instead."""
+        if not isinstance(item, Aside):
+            self._shown = self._last(item)
+            return self._shown
+        frame, shown = item.frame, self._shown
+        if frame.instead != "hold" or shown is None:
+            return frame
+        return replace(shown, index=frame.index, captured_at=frame.captured_at, at=frame.at, instead="hold")
+
+    def covered(self, item: Worked | Aside) -> Frame:
+        """What leaves where the last stage fails on it."""
+        return item.frame if isinstance(item, Aside) else self._instead(item)
