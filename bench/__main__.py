@@ -19,6 +19,7 @@ from bench.counts import counts
 from bench.detection import detection
 from bench.glass import glass
 from bench.landmarks import landmarks
+from bench.marks import marks
 from bench.quality import quality
 from bench.report import runs_table, with_origin, write
 from bench.startup import startup
@@ -172,6 +173,7 @@ app.command()(tracking)
 app.command()(landmarks)
 app.command()(quality)
 app.command()(glass)
+app.command()(marks)
 app.command()(policies)
 app.command()(counts)
 app.command()(startup)

@@ -136,17 +136,17 @@ class Reader:
         count = int(np.log(LARGEST_TILE / SMALLEST_TILE) / STEP)
         first = round(np.log(SMALLEST_TILE * TILES) / STEP)  # so that the size of an uncropped picture is among them
         guesses = np.exp(STEP * (first + np.arange(count))) / TILES
-        self._periods = tuple(guesses.tolist()) if periods is None else tuple(periods)
-        self._moving, self._alone = Search.of(key, False), Search.of(key, True)
+        self.periods = tuple(guesses.tolist()) if periods is None else tuple(periods)
+        self.moving, self._alone = Search.of(key, False), Search.of(key, True)
 
     def read(self, evidence: Complex) -> Reading:
         """The likeliest mark in the evidence (h, w) of moving pictures."""
-        return self._moving.read(evidence, self._periods)
+        return self.moving.read(evidence, self.periods)
 
     def read_picture(self, grey: Grey) -> Reading:
         """The likeliest mark in a single picture, (h, w): one made for such, or that of a film it was taken from."""
         evidence = alone(grey)
-        first, second = (search.read(evidence, self._periods, 2) for search in (self._alone, self._moving))
+        first, second = (search.read(evidence, self.periods, 2) for search in (self._alone, self.moving))
         return max(first, second, key=lambda reading: reading.strength)
 
 
@@ -179,19 +179,25 @@ class Search:
     def _look(self, even: Complex, period: float) -> tuple[float, Place]:
         """The best shift at this size of the tile."""
         best = -1.0, Place(period, (0, 0), False)
-        folded = fold(even, period)
-        for mirrored in (False, True):
-            heard, power = self._heard(folded[:, ::-1] if mirrored else folded)
-            agreement = np.abs(np.fft.ifft2(heard * self.key)) * (GRID * GRID)
-            y, x = divmod(int(agreement.argmax()), GRID)
-            strength = float(agreement[y, x]) ** 2 / power
+        for mirrored, (heard, power) in enumerate(self.spectra(even, period)):
+            agreement = transformed(heard * self.key, cv2.DFT_INVERSE)
+            power_there = agreement.real**2 + agreement.imag**2
+            y, x = divmod(int(power_there.argmax()), GRID)
+            strength = float(power_there[y, x]) / power
             if strength > best[0]:
-                best = strength, Place(period, (x, y), mirrored)
+                best = strength, Place(period, (x, y), bool(mirrored))
         return best
 
+    def spectra(self, even: Complex, period: float) -> tuple[tuple[Complex, float], tuple[Complex, float]]:
+        """The spectrum (GRID, GRID) at this size of the tile, and that of its mirror image.
+
+        Each is as loud everywhere as its surroundings, and comes with the power that chance alone would find in it.
+        """
+        folded = fold(even, period)
+        return self._heard(folded), self._heard(folded[:, ::-1])
+
     def _heard(self, folded: Complex) -> tuple[Complex, float]:
-        """The spectrum, as loud everywhere as its surroundings, and the power that chance would give."""
-        spectrum = np.fft.fft2(folded)
+        spectrum = transformed(folded)
         level = smooth(np.abs(spectrum) ** 2)
         heard = spectrum / level
         heard *= np.minimum(1, 2 / np.sqrt(level) / np.maximum(np.abs(heard), 1e-12))  # nobody shouts
@@ -199,8 +205,7 @@ class Search:
         return heard.astype(np.complex64), max(power, 1e-30)
 
     def _signs(self, even: Complex, place: Place) -> NDArray[np.float64]:
-        folded = fold(even, place.period)
-        heard, power = self._heard(folded[:, ::-1] if place.mirrored else folded)
+        heard, power = self.spectra(even, place.period)[place.mirrored]
         waves = self.waves
         ramp = np.exp(2j * np.pi * (waves.u * place.shift[0] + waves.v * place.shift[1]) / GRID)
         chips = heard[waves.v % GRID, waves.u % GRID] * waves.phase.conj() * waves.strength * ramp
@@ -214,6 +219,12 @@ def evened(evidence: Complex) -> Complex:
     power = cv2.blur(evidence.real**2 + evidence.imag**2, (side, side))
     power = power + 1e-3 * power.mean() + 1e-12
     return np.asarray(evidence / np.sqrt(power), np.complex64)
+
+
+def transformed(tile: Complex, flags: int = 0) -> Complex:
+    """The Fourier transform of (GRID, GRID), without a factor."""
+    parts = np.ascontiguousarray(tile, np.complex64).view(np.float32).reshape(GRID, GRID, 2)
+    return np.ascontiguousarray(cv2.dft(parts, flags=flags), np.float32).view(np.complex64)[..., 0]
 
 
 def smooth(power: NDArray[np.float32]) -> NDArray[np.float32]:
