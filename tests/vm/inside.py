@@ -67,8 +67,8 @@ class Scenario:
             ("camera returns", 90, self.returns),
             ("second run ends", 90, self.second_ends),
             ("stop", 360, self.stop),
-            ("busy", 200, self.busy),
-            ("no driver", 200, self.no_driver),
+            ("busy", 300, self.busy),
+            ("no driver", 300, self.no_driver),
         )
         for name, limit_s, does in steps:
             if name not in without:
@@ -170,7 +170,7 @@ class Scenario:
         command += ["testsrc=s=320x240:r=5", "-pix_fmt", "yuyv422", "-f", "v4l2", str(VIRTUAL)]
         holder = self._steps.start(command, "holder.log")
         until(lambda: abilities(VIRTUAL) & CAPTURE, 60, "another program writes to the virtual camera")
-        facts = asked([*FROM_CLIP, "--sink", f"virtualcam:{VIRTUAL}"], 120)
+        facts = asked([*FROM_CLIP, "--sink", f"virtualcam:{VIRTUAL}"], 200)
         killed(holder)
         return facts
 
@@ -178,7 +178,7 @@ class Scenario:
         """There is no virtual camera at all."""
         self._webcam.stop()
         unloaded = asked(["modprobe", "-r", "v4l2loopback"], 60)
-        return {**asked([*FROM_CLIP, "--sink", "virtualcam"], 120), "unloaded": unloaded}
+        return {**asked([*FROM_CLIP, "--sink", "virtualcam"], 200), "unloaded": unloaded}
 
     def _run(self, said: str, source: Path, when_lost: str, *flags: str) -> Process:
         """A run that shows pictures. Raises RuntimeError where it ends instead, Late where it does not begin."""

@@ -102,9 +102,28 @@ def until(holds: Callable[[], Any], seconds: float, what: str) -> float:
 
 
 def asked(command: Sequence[str], seconds: float) -> dict[str, Any]:
-    """Runs a program to its end; what it said and its exit code. Raises subprocess.TimeoutExpired."""
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds)
-    return {"code": done.returncode, "out": done.stdout, "err": done.stderr[-4000:]}
+    """Runs a program to its end; what it said and its exit code. Raises Late, with where a Python program was then."""
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "PYTHONFAULTHANDLER": "1"},
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)
+            with suppress(subprocess.TimeoutExpired):
+                _, err = process.communicate(timeout=10)
+                raise Late(f"{' '.join(command)} took longer than {seconds:g} s: {err[-3000:]}") from None
+            raise Late(f"{' '.join(command)} took longer than {seconds:g} s and does not end") from None
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    return {"code": process.returncode, "out": out, "err": err[-4000:]}
 
 
 def words(said: str) -> str:

@@ -16,7 +16,7 @@ printf 'virtio_pci\nvirtio_blk\next4\n' >"$root/usr/share/initramfs-tools/module
 
 chroot "$root" apt-get install -y -q --no-install-recommends \
     linux-image-amd64 linux-headers-amd64 v4l2loopback-dkms v4l2loopback-utils v4l-utils kmod \
-    python3 ffmpeg libgl1 libglib2.0-0 chromium chromium-headless-shell fonts-dejavu-core iproute2
+    python3 ffmpeg libgl1 libglib2.0-0 chromium-headless-shell fonts-dejavu-core iproute2
 chroot "$root" sh -c 'ls /lib/modules/*/updates/dkms/v4l2loopback.ko* && dkms status'
 
 # The kernel and its first disk stand beside the image, the module is built: what made them is not needed any more.
