@@ -176,6 +176,12 @@ def _asked(device: int, request: int, question: bytearray) -> bytes | None:
     return bytes(question)
 
 
+def captures(path: Path) -> bool | None:
+    """Whether a video device of Linux gives pictures now; None when it cannot be asked."""
+    able = _abilities(path)
+    return None if able is None else bool(able & _CAPTURE)
+
+
 def _abilities(path: Path) -> int | None:
     """The capability bits of a video device; None when it cannot be asked."""
     try:
@@ -207,7 +213,7 @@ def _listed() -> Iterator[Camera]:
 
 def _probed() -> Iterator[Camera]:
     """Cameras that OpenCV can open, by number."""
-    with _quiet():
+    with quiet():
         for number in range(_PROBED):
             capture = cv2.VideoCapture(number, backend())
             if capture.isOpened():
@@ -216,7 +222,7 @@ def _probed() -> Iterator[Camera]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """OpenCV without its warnings about cameras that are not there."""
     before = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

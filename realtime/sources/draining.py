@@ -16,7 +16,7 @@ from realtime.sources.watch import Watch
 
 logger = logging.getLogger(__name__)
 
-GRACE_S: Final = 0.3  # how long closing waits for a read under way; then the thread is left behind
+GRACE_S: Final = 0.2  # how long closing waits for a read under way; then the thread is left behind
 
 
 class Reader(Protocol):

@@ -15,7 +15,7 @@ import numpy as np
 
 from realtime.errors import SourceError, SourceMissing
 from realtime.flow.letterbox import Image
-from realtime.sources.cameras import Format, backend, camera_meant, formats_of
+from realtime.sources.cameras import Format, backend, camera_meant, captures, formats_of, quiet
 from realtime.sources.draining import Draining, Patience
 from realtime.sources.limits import check_asked
 from realtime.sources.watch import Watch
@@ -95,7 +95,8 @@ def open_camera(settings: WebcamSettings) -> cv2.VideoCapture:
     name = device_name(device)
     if name.startswith("/"):
         _check_file(name)
-    camera = cv2.VideoCapture(device, backend())
+    with quiet():
+        camera = cv2.VideoCapture(device, backend())
     if not camera.isOpened():
         camera.release()
         if name.startswith("/"):
@@ -121,6 +122,13 @@ def _check_file(name: str) -> None:
         raise SourceError(f"{name} is no camera: wanted a video device")
     if not os.access(name, os.R_OK | os.W_OK):
         raise SourceError(f"{name} may not be used by this user: on most systems the group `video` may")
+    if not Path(name).is_char_device():
+        return  # OpenCV says what it is
+    gives = captures(Path(name))
+    if gives is None:
+        raise SourceError(f"{name} is no camera: wanted a video device")
+    if not gives:
+        raise SourceError(f"{name} gives no pictures: it is no camera, or a virtual one that nobody writes to")
 
 
 def _set_up(camera: cv2.VideoCapture, settings: WebcamSettings, formats: Sequence[Format]) -> None:

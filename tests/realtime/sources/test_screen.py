@@ -90,3 +90,9 @@ def test_without_a_display_there_is_nothing_to_read(monkeypatch: pytest.MonkeyPa
 def test_absurd_sizes_are_refused() -> None:
     with pytest.raises(SettingsError, match="width 0"):
         Screen(":5", 0)
+
+
+def test_the_command_loads_opencv_before_pyav_because_its_windows_crash_otherwise() -> None:
+    code = "import sys, realtime.__main__; names = list(sys.modules); print(names.index('cv2') < names.index('av'))"
+    said = subprocess.run((sys.executable, "-c", code), capture_output=True, text=True, timeout=60, check=True)
+    assert said.stdout.strip() == "True"

@@ -275,3 +275,19 @@ async def test_a_camera_is_found_by_a_part_of_its_name_wherever_it_is_by_then(
     with pytest.raises(SourceMissing, match=f"there is no camera 'brio': wanted one of HD Pro Webcam C920 .{device}"):
         async with Webcam(WebcamSettings("brio")):
             pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="devices are files on Linux")
+async def test_another_device_is_no_camera(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SourceError, match="/dev/null is no camera: wanted a video device"):
+        async with Webcam(WebcamSettings("/dev/null")):
+            pass
+    assert capfd.readouterr().err == ""
+
+
+async def test_a_virtual_camera_that_nobody_writes_to_says_so(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "is_char_device", lambda _: True)
+    monkeypatch.setattr("realtime.sources.webcam.captures", lambda _: False)
+    with pytest.raises(SourceError, match="gives no pictures: it is no camera, or a virtual one that nobody writes to"):
+        async with Webcam(WebcamSettings(device)):
+            pass
