@@ -15,7 +15,7 @@ from realtime.face.geometry import Image
 
 SMALLEST: Final = 64  # px on a side: the waves of a smaller picture are too short to be read
 CONTRASTS: Final = (0.05, 0.3, 1.0, 6.0)  # grey levels: of a clean wall, a wall on camera, cloth, hair
-STRENGTHS: Final = (0.45, 0.8, 1.6, 3.4)  # grey levels, root mean square, that may be added there
+STRENGTHS: Final = (0.4, 0.7, 1.5, 3.4)  # grey levels, root mean square, that may be added there
 ALONE: Final = 1.3  # times stronger in a picture that stands alone: there is no other one to tell more
 BUDGET: Final = 1.4  # grey levels, root mean square, over the whole picture: 44 dB and a little more
 _SIDE: Final = 256  # samples on the shorter side of the small picture in which the mark is made
@@ -106,7 +106,11 @@ def strengths(image: Image, shape: tuple[int, ...]) -> Floats:
     height, width = image.shape[:2]
     scale = max(1.0, min(width, height) / _TEXTURE)
     size = round(width / scale), round(height / scale)
-    grey = cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), cv2.COLOR_BGR2GRAY).astype(np.float32)
+    twice = cv2.resize(image, (2 * size[0], 2 * size[1]), interpolation=cv2.INTER_LINEAR)
+    small = cv2.resize(
+        twice, size, interpolation=cv2.INTER_AREA
+    )  # of a camera's noise, which hides little, half is left
+    grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32)
     contrast = cv2.blur(np.abs(grey - cv2.blur(grey, (3, 3))), (3, 3))
     contrast = cv2.blur(cv2.erode(contrast, np.ones((5, 5), np.uint8)), (5, 5))  # an edge is no texture
     gain = np.interp(contrast, CONTRASTS, STRENGTHS).astype(np.float32)
