@@ -43,7 +43,7 @@ def test_while_the_camera_is_away_what_is_shown_is_labelled_and_shows_nobody(
 ) -> None:
     """The camera is away for half a second or longer; a swapped face is like the camera's by 0.4 of 1."""
     cast, out = Cast(faces, period=0.04, lasts=[30]), tmp_path / "out.mp4"
-    words = ("--sink", out, "--models", models, "--provider", "cpu", "--threads", 1, "--fps", 25, "--duration", 4)
+    words = ("--sink", out, "--models", models, "--provider", "cpu", "--threads", 1, "--fps", 25, "--duration", 6)
     with served(cast) as address:
         said = say("run", "--source", address, "--on-camera-lost", how, *words)
     assert said.code == 0, said.err

@@ -1,9 +1,10 @@
-"""Streams: a camera that a thread serves over HTTP, and servers that are silent or not there."""
+"""Streams: cameras that a thread serves over HTTP and RTSP, and servers that are silent or not there."""
 
 import asyncio
 import socket
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from realtime.sources.draining import Patience
 from realtime.sources.reopening import Reopening
 from realtime.sources.stream import Stream, is_stream, public
 from tests.realtime.clips import number_of, numbered, read_all
+from tests.realtime.sources import rtsp
 from tests.realtime.sources.mjpeg import Cast, jpegs, served
 
 PICTURES = jpegs(numbered(30, 160, 120))
@@ -70,6 +72,18 @@ async def test_a_stream_that_was_lost_is_connected_to_again() -> None:
             while not (seen[-1].index > seen[0].index and not seen[-1].instead and any(one.instead for one in seen)):
                 seen.append(await source.read())
     assert cast.connections == 2
+
+
+async def test_a_camera_that_speaks_rtsp_is_seen_and_lost() -> None:
+    pictures = rtsp.encoded(numbered(30, 160, 120))
+    with rtsp.served(pictures, lasts=60) as address:
+        async with asyncio.timeout(30), Stream(address, patience=IMPATIENT) as source:
+            frames = [await source.read() for _ in range(10)]
+            with pytest.raises(SourceLost, match=r"/live stopped after \d+ frames"):
+                await read_all(source)
+    assert {frame.image.shape for frame in frames} == {(120, 160, 3)}
+    steps = [(number_of(b.image) - number_of(a.image)) % 30 - (b.index - a.index) for a, b in pairwise(frames)]
+    assert not any(steps)
 
 
 async def test_nobody_there_is_one_sentence_without_the_password(nobody: int) -> None:
