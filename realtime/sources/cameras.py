@@ -66,11 +66,14 @@ class Node:
     outputs: bool
 
 
-def cameras() -> tuple[Camera, ...]:
-    """Looks now. Cameras that another program holds are listed on Linux and may be missed elsewhere."""
+def cameras(formats: bool = True) -> tuple[Camera, ...]:
+    """Looks now, with what each can give where formats are wanted and the system says them.
+
+    Cameras that another program holds are listed on Linux and may be missed elsewhere.
+    """
     if platform.system() == "Linux":
-        nodes = linux_nodes()
-        return tuple(Camera(node.path, node.name, formats_of(Path(node.path))) for node in nodes if node.captures)
+        there = [node for node in linux_nodes() if node.captures]
+        return tuple(Camera(n.path, n.name, formats_of(Path(n.path)) if formats else ()) for n in there)
     return tuple(_listed())
 
 
@@ -79,7 +82,7 @@ def camera_meant(text: str, there: Sequence[Camera] | None = None) -> Camera:
 
     Raises SourceMissing where there is none, SourceError where there are several.
     """
-    there = cameras() if there is None else there
+    there = cameras(formats=False) if there is None else there
     wanted = text.strip().casefold()
     whole = [camera for camera in there if camera.name.casefold() == wanted]
     meant = whole or [camera for camera in there if wanted and wanted in camera.name.casefold()]

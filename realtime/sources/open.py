@@ -68,7 +68,7 @@ def _device(
     if not (text.isdecimal() or text.startswith("/dev/")):
         if text and Path(text).exists():
             return None
-        _check_named(text, cameras())
+        _check_named(text, cameras(formats=False))
     device = int(text) if text.isdecimal() else text
     return partial(Webcam, WebcamSettings(device, width or 1280, height or 720, fps or RATE))
 

@@ -23,7 +23,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "folder").mkdir()
     monkeypatch.chdir(tmp_path)
     there = (Camera("/dev/video0", "HD Pro Webcam C920"), Camera("/dev/video2", "HD Pro Webcam C922"))
-    monkeypatch.setattr("realtime.sources.open.cameras", lambda: there)
+    monkeypatch.setattr("realtime.sources.open.cameras", lambda formats: there)
     return tmp_path
 
 

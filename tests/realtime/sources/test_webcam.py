@@ -268,7 +268,7 @@ async def test_a_pipe_is_no_camera_and_nobody_waits_for_it(tmp_path: Path) -> No
 async def test_a_camera_is_found_by_a_part_of_its_name_wherever_it_is_by_then(
     device: str, cameras: list[FakeCapture], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("realtime.sources.cameras.cameras", lambda: (Camera(device, "HD Pro Webcam C920"),))
+    monkeypatch.setattr("realtime.sources.cameras.cameras", lambda formats: (Camera(device, "HD Pro Webcam C920"),))
     async with Webcam(WebcamSettings("c920")):
         pass
     assert cameras[0].device == device
@@ -291,3 +291,17 @@ async def test_a_virtual_camera_that_nobody_writes_to_says_so(device: str, monke
     with pytest.raises(SourceError, match="gives no pictures: it is no camera, or a virtual one that nobody writes to"):
         async with Webcam(WebcamSettings(device)):
             pass
+
+
+async def test_a_camera_that_gives_black_pictures_is_named(
+    device: str, cameras: list[FakeCapture], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a twentieth of a second instead of three; the stand-in's first pictures are almost black."""
+    monkeypatch.setattr("realtime.sources.watch.PATIENCE_S", 0.05)
+    monkeypatch.setattr("realtime.sources.watch.DARK", 255)
+    monkeypatch.setattr(FakeCapture, "pictures", 250)
+    with caplog.at_level(logging.WARNING, "realtime"):
+        async with asyncio.timeout(30), Webcam(WebcamSettings(device)) as source:
+            while not caplog.messages:
+                await source.read()
+    assert caplog.messages == [f"{device} has been black for 0.05 s: is the lens covered, or its shutter closed?"]
