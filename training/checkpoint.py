@@ -1,8 +1,11 @@
 """Checkpoints: everything a training needs to go on, written so that a crash leaves the old one whole."""
 
+import contextlib
+import io
 import json
 import os
 import pickle
+import shutil
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,14 +28,44 @@ def save(path: Path, kind: str, content: dict[str, Any]) -> None:
     """
     beside = path.with_name(path.name + ".part")
     try:
+        data = io.BytesIO()  # first, since torch's own writing says nothing of a full disk
+        torch.save({"kind": kind, **content}, data)
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside.open("wb") as file:
-            torch.save({"kind": kind, **content}, file)
+            file.write(data.getbuffer())
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
         raise LiveswapError(f"the checkpoint {path} cannot be written: {error.strerror}") from error
+
+
+def remember(path: Path, history: Path, step: int, last: int, best: bool) -> None:
+    """Keeps the checkpoint at path under history as well: of the newest `last`, and as best.pt where it is the best.
+
+    A further name of the same file costs no room. Raises LiveswapError when it cannot be made.
+    """
+    try:
+        history.mkdir(parents=True, exist_ok=True)
+        _name_again(path, history / f"step-{step:08d}.pt")
+        if best:
+            _name_again(path, history / "best.pt")
+        for old in sorted(history.glob("step-*.pt"))[:-last]:
+            old.unlink()
+    except OSError as error:
+        raise LiveswapError(f"the checkpoint {path} cannot be kept in {history}: {error.strerror}") from error
+
+
+def _name_again(path: Path, name: Path) -> None:
+    beside = name.with_name(name.name + ".part")
+    beside.unlink(missing_ok=True)
+    try:
+        os.link(path, beside)
+    except OSError:  # a file system without further names
+        shutil.copyfile(path, beside)
+    beside.replace(name)
 
 
 def load(path: Path, kind: str) -> dict[str, Any]:

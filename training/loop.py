@@ -21,7 +21,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Net = TypeVar("Net", bound=nn.Module)
-PATIENCE: Final = 20  # steps in a row with a loss that is no number
+PATIENCE: Final = 20  # steps in a row with a loss or a gradient that is no number
+RETURNS: Final = 3  # times that a training goes back before it ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +71,31 @@ class Average(Generic[Net]):
 
 
 class Guard:
-    """Lets single losses pass that are no number, and ends a training that has gone astray."""
+    """Lets single steps pass whose loss or gradient is no number, and knows when a training has gone astray."""
 
     def __init__(self) -> None:
-        self._bad = 0
+        self._bad = 0  # in a row
 
-    def fine(self, loss: torch.Tensor, step: int) -> bool:
-        """Whether to learn from this loss. Raises LiveswapError after PATIENCE bad ones in a row."""
-        if math.isfinite(loss.item()):
-            self._bad = 0
+    @property
+    def fine(self) -> bool:
+        """Whether the last step was one to learn from."""
+        return self._bad == 0
+
+    @property
+    def astray(self) -> bool:
+        """Whether PATIENCE steps in a row taught nothing."""
+        return self._bad >= PATIENCE
+
+    def sees(self, number: float) -> bool:
+        """Whether a loss, or the size of a gradient, is a number to learn from."""
+        if math.isfinite(number):
             return True
         self._bad += 1
-        if self._bad >= PATIENCE:
-            raise LiveswapError(f"the loss has been no number for {PATIENCE} steps up to step {step}; training stopped")
         return False
+
+    def learned(self) -> None:
+        """A step was taken."""
+        self._bad = 0
 
 
 @contextmanager
@@ -115,6 +127,7 @@ class State:
     step: int = 0
     seconds: float = 0.0  # trained, pauses not counted
     numbers: dict[str, float] = field(default_factory=dict)  # the last test
+    skipped: int = 0  # batches that were left behind when the training went back to an earlier step
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +139,8 @@ class Course(Generic[T]):
     factor: Callable[[float, int], float]  # of the learning rate, from the progress and the step
     test: Callable[[], dict[str, float]]  # numbers for the log, on held-out items
     keep: Callable[[State], None]  # writes the checkpoint
+    back: Callable[[], int] | None = None  # goes back to the last checkpoint; its step
+    ended: Callable[[], bool] = lambda: False  # whether somebody wants it to end
     clip: float = 3.0  # largest norm of a gradient
     workers: int = 1  # threads that make batches
     log_steps: int = 100
@@ -134,42 +149,68 @@ class Course(Generic[T]):
 
 
 def fit(course: Course[T], plan: Plan, optimiser: torch.optim.Optimizer, average: Average[Net], state: State) -> State:
-    """Trains until the plan is over or Ctrl-C, then tests and keeps a checkpoint once more.
+    """Trains until the plan is over, somebody ends it or Ctrl-C, then tests and keeps a checkpoint once more.
 
-    The peak of each group's learning rate is under "initial_lr". Raises LiveswapError when the loss stays no number.
+    The peak of each group's learning rate is under "initial_lr". Where loss or gradient stay no number, it goes back
+    to the last checkpoint and on with other batches, where the course can, at most RETURNS times.
+    A checkpoint that cannot be written is tried again later, but the last one. Raises LiveswapError.
     """
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     start, saved, guard, running = time.perf_counter() - state.seconds, state.seconds, Guard(), dict[str, float]()
-    with prepared(course.batches, state.step, course.workers) as batches:
+    returns = 0
+    with prepared(course.batches, state.step + state.skipped, course.workers) as batches:
         try:
-            while (progress := plan.progress(state.seconds, state.step)) < 1:
+            while (progress := plan.progress(state.seconds, state.step)) < 1 and not course.ended():
                 for group in optimiser.param_groups:
                     group["lr"] = group["initial_lr"] * course.factor(progress, state.step)
                 losses = course.losses(next(batches))
                 loss = torch.stack(list(losses.values())).sum()
                 optimiser.zero_grad(set_to_none=True)
-                if guard.fine(loss, state.step):
+                if guard.sees(loss.item()):
                     loss.backward()  # type: ignore[no-untyped-call]
-                    torch.nn.utils.clip_grad_norm_(parameters, course.clip)
-                    optimiser.step()
-                    for name, part in losses.items():
-                        running[name] = 0.98 * running.get(name, part.item()) + 0.02 * part.item()
+                    if guard.sees(torch.nn.utils.clip_grad_norm_(parameters, course.clip).item()):
+                        optimiser.step()
+                        guard.learned()
+                        for name, part in losses.items():
+                            running[name] = 0.98 * running.get(name, part.item()) + 0.02 * part.item()
                 state.step += 1
                 average.update(state.step)
                 state.seconds = time.perf_counter() - start
+                if guard.astray:
+                    returns += 1
+                    _go_back(course, state, returns)
+                    guard.learned()
                 if state.step % course.test_steps == 0:
                     state.numbers = course.test()
                 if state.step % course.log_steps == 0:
                     logger.info("%s", line(state, running))
-                if state.seconds - saved > course.save_seconds:
-                    course.keep(state)
+                if state.seconds - saved > course.save_seconds and guard.fine:
                     saved = state.seconds
+                    _keep(course, state)
         except KeyboardInterrupt:
             logger.info("interrupted at step %d, the checkpoint is kept", state.step)
         state.numbers = course.test()
         course.keep(state)
     logger.info("%s", line(state, running))
     return state
+
+
+def _go_back(course: Course[T], state: State, returns: int) -> None:
+    """Raises LiveswapError where there is nothing to go back to, or going back did not help."""
+    said = f"the loss has been no number for {PATIENCE} steps up to step {state.step}"
+    if course.back is None or returns > RETURNS:
+        raise LiveswapError(f"{said}; training stopped{', going back did not help' if course.back else ''}")
+    reached = state.step
+    state.step = course.back()
+    state.skipped += reached - state.step
+    logger.warning("%s; went back to step %d", said, state.step)
+
+
+def _keep(course: Course[T], state: State) -> None:
+    try:
+        course.keep(state)
+    except LiveswapError as error:
+        logger.warning("%s; the one before stays, the training goes on", error)
 
 
 def line(state: State, losses: Mapping[str, float]) -> str:

@@ -155,7 +155,7 @@ def train_swap(
         state = State(*checkpoint.resume(out / FILE, checkpoint.SWAP, wanted, net, average.net, optimiser))
         origin = checkpoint.load(out / FILE, checkpoint.SWAP)["record"]["landmarks"]
     test = Subject(held_out, encoder, decoder, settings.test_items)
-    eyes = Features(_landmark_trunk(features)).to(where) if features else None
+    eyes = Features(landmark_trunk(features)).to(where) if features else None
     logger.info("swap: %d pairs of %d people with %s, from step %d", len(data), data.people(), learning, state.step)
 
     digest = data.digest()  # which goes into the cards of whoever is exported
@@ -186,7 +186,7 @@ def train_swap(
     return fit(course, plan, optimiser, average, state)
 
 
-def _landmark_trunk(path: Path) -> Trunk:
+def landmark_trunk(path: Path) -> Trunk:
     """The convolutions of a landmark net, from a checkpoint or a model file. Raises LiveswapError."""
     return (landmark_net(path) if path.suffix == ".onnx" else checkpoint.load_landmarks(path))[0].trunk
 

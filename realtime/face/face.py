@@ -27,6 +27,7 @@ class Face:
     track: int  # the same number for the same person from frame to frame
     to_template: Matrix  # (2, 3) frame px to the template's unit square (steady); scale by the crop size to align
     blend: NDArray[np.float32] | None = None  # (10,) landmarks.BLEND, what the network says of lids, jaw, gaze
+    irises: Points | None = None  # (2, 2) centres, the picture's left first
 
 
 @dataclass(frozen=True, slots=True)

@@ -313,7 +313,7 @@ class Tracker:
 def _face(followed: Followed) -> Face:
     reading = followed.reading
     box, matrix = box_of(reading.landmarks), followed.steady.matrix
-    return Face(box, reading.landmarks, reading.presence, followed.number, matrix, reading.blend)
+    return Face(box, reading.landmarks, reading.presence, followed.number, matrix, reading.blend, reading.irises)
 
 
 def to_template(landmarks: Points) -> Matrix:

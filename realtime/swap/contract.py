@@ -12,8 +12,9 @@ from realtime.swap.card import KINDS
 
 VERSION: Final = "1"
 PREFIX: Final = "liveswap."
-ROLES: Final = ("landmarks", "encoder", "decoder", "dfm")
-DRAWING: Final = ("decoder", "dfm")  # the roles that draw an identity; a dfm takes crops and needs no encoder
+ROLES: Final = ("landmarks", "encoder", "decoder", "whole", "dfm")
+DRAWING: Final = ("decoder", "whole", "dfm")  # the roles that draw an identity
+SELF_RELIANT: Final = ("whole", "dfm")  # of these those that take crops and need no encoder beside them
 PRECISIONS: Final = ("fp32", "int8")
 COLOUR: Final = "bgr"
 SIZES: Final = range(16, 1025)  # crop pixels that make sense for a face
@@ -23,12 +24,12 @@ SIZES: Final = range(16, 1025)  # crop pixels that make sense for a face
 class Contract:
     """The promises of one model file. Building one that contradicts itself raises ModelError."""
 
-    role: str  # landmarks, encoder, decoder or dfm
-    size: int  # pixels of the square crop that goes in (landmarks, encoder), comes out (decoder), or both (dfm)
+    role: str  # landmarks, encoder, decoder, whole (an encoder and a decoder in one) or dfm
+    size: int  # pixels of the square crop that goes in (landmarks, encoder), comes out (decoder), or both (whole, dfm)
     coverage: float  # how much the crop shows: 1.0 is the template, 1.25 a quarter more
     licence: str  # of the weights, an SPDX name where there is one
-    encoder: str = ""  # hex digest of the encoder's weights; empty for landmarks and a dfm
-    identity: str = ""  # who a decoder or dfm draws; empty for the others
+    encoder: str = ""  # hex digest of the encoder's weights; empty for landmarks and who needs none
+    identity: str = ""  # who a decoder, whole or dfm draws; empty for the others
     kind: str = ""  # of an identity: "rendered" (a person who does not exist) or "person" (consent needed)
     precision: str = "fp32"  # of the weights: fp32 or int8
     template: str = TEMPLATE_NAME  # the alignment template that the crops follow
@@ -129,7 +130,7 @@ def _first_contradiction(contract: Contract) -> str:
         (contract.precision in PRECISIONS, f"the precision {contract.precision!r}, wanted {' or '.join(PRECISIONS)}"),
         (bool(contract.licence), "no licence"),
         (set(contract.encoder) <= set(string.hexdigits), f"an encoder digest that is no hex: {contract.encoder!r}"),
-        (contract.role in ("landmarks", "dfm") or len(contract.encoder) >= 4, "no encoder digest"),
+        (contract.role in ("landmarks", *SELF_RELIANT) or len(contract.encoder) >= 4, "no encoder digest"),
         (contract.role not in DRAWING or bool(contract.identity), "no identity"),
         (contract.role not in DRAWING or contract.kind in KINDS, f"the kind {contract.kind!r}, wanted one of {KINDS}"),
         (contract.kind != "person" or bool(contract.consent), "no consent record, which the kind 'person' needs"),

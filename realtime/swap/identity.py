@@ -18,7 +18,7 @@ from realtime.errors import ConsentError, ModelError, SettingsError, UnknownIden
 from realtime.face.geometry import Image
 from realtime.swap import dfm
 from realtime.swap.consent import Consent, Grant
-from realtime.swap.contract import DRAWING, Contract, expect
+from realtime.swap.contract import DRAWING, SELF_RELIANT, Contract, expect
 from realtime.swap.envelope import ModelFile
 from realtime.swap.session import SessionSettings, open_session, provider_of
 from realtime.swap.views import Views
@@ -99,6 +99,26 @@ class Identity:
             raise ModelError(
                 f"{self.contract.title} expects codes of {length} numbers, the encoder makes {encoder.code_length}"
             )
+
+
+class WholeIdentity(Identity):
+    """An identity with an encoder of its own, as training on footage makes it: crops in, face and mask out."""
+
+    takes_codes = False
+
+    def draw(self, views: Views, places: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The faces at these places as this person, and their masks. Raises ModelError."""
+        crops = views.crops(places, self.contract.size, self.contract.coverage)
+        face, mask = _run(self._session, self.contract, {"crop": np.stack(crops)}, ["face", "mask"])
+        return face, mask
+
+    def decode(self, codes: Codes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Raises ModelError, since its codes are its own."""
+        raise ModelError(f"{self.contract.title} draws from pictures, not from codes of the encoder")
+
+    def _check(self, encoder: Encoder) -> None:
+        expect(self.contract, "whole")
+        _promised(self._session, self.contract, {"crop"}, {"face", "mask"})
 
 
 class DfmIdentity(Identity):
@@ -267,11 +287,12 @@ class Shelf:
         return identity
 
     def _check_fits(self, contract: Contract) -> None:
-        if contract.role != "dfm":
+        if contract.role not in SELF_RELIANT:
             expect(contract, "decoder", self.encoder.contract.encoder)
 
     def _opened(self, file: ModelFile, contract: Contract, grant: Grant) -> Identity:
-        kind = DfmIdentity if contract.role == "dfm" else Identity
+        kinds = {"dfm": DfmIdentity, "whole": WholeIdentity}
+        kind = kinds.get(contract.role, Identity)
         return kind(contract, open_session(file.data, self._settings, name=file.name), self.encoder, grant)
 
     def _put(self, path: Path, contract: Contract, grant: Grant, warm: Identity | None) -> None:

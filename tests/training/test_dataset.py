@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from realtime.errors import LiveswapError
+from tests.training.facesets import write_faceset
 from tests.training.synthetic import write_dataset
 from training.dataset import Dataset
-from training.faceset import Faceset, write_faceset
+from training.faceset import Faceset
 
 
 @pytest.fixture(scope="module")
@@ -104,22 +105,23 @@ def test_broken_arrays_are_named(tmp_path: Path) -> None:
 def test_a_faceset_is_a_folder_or_one_identity_of_a_dataset(written: Path, tmp_path: Path) -> None:
     aster = Faceset.open(f"{written}:aster")
     assert (aster.name, len(aster), aster.size, aster.coverage) == ("aster", 7, 80, 1.25)
-    write_faceset(tmp_path / "ann", "ann", np.stack([aster[k] for k in range(7)]), 1.25)
-    ann = Faceset.open(str(tmp_path / "ann"))
-    assert ann.name == "ann"
-    np.testing.assert_array_equal(ann[6], aster[6])
-    with pytest.raises(IndexError, match="face 7 of 7"):
+    assert aster.points is None
+    ann = Faceset.open(str(write_faceset(tmp_path / "ann", "aster", count=7)))
+    assert (ann.name, len(ann), ann[6].shape) == ("aster", 7, (80, 80, 4))
+    assert ann.points is not None
+    assert ann.card is not None
+    with pytest.raises(IndexError):
         ann[7]
 
 
 def test_what_is_no_faceset_is_named(written: Path, tmp_path: Path) -> None:
     with pytest.raises(LiveswapError, match="has no identity 'zoe', it has aster, cedar"):
         Faceset.open(f"{written}:zoe")
-    with pytest.raises(LiveswapError, match=r"it has no faceset\.json"):
+    with pytest.raises(LiveswapError, match=r"it has no faceset\.toml"):
         Faceset.open(str(tmp_path))
-    write_faceset(tmp_path / "one", "one", np.zeros((1, 40, 40, 4), np.uint8), 1.25)
+    write_faceset(tmp_path / "one", "aster", count=1)
     with pytest.raises(LiveswapError, match="has 1 faces, wanted at least 2"):
         Faceset.open(str(tmp_path / "one"))
-    write_faceset(tmp_path / "bare", "bare", np.zeros((3, 40, 40, 3), np.uint8), 1.25)
-    with pytest.raises(LiveswapError, match=r"wanted uint8 \(n, 40, 40, 4\)"):
-        Faceset.open(str(tmp_path / "bare"))
+    (tmp_path / "one" / "faces.parquet").write_bytes(b"PAR1")
+    with pytest.raises(LiveswapError, match="cannot be read as a table"):
+        Faceset.open(str(tmp_path / "one"))

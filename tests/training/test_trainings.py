@@ -1,6 +1,5 @@
 """The trainings learn from a tiny synthetic dataset, go on where they stopped, and their checkpoints can be read."""
 
-import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,16 +12,14 @@ from realtime.errors import LiveswapError, SettingsError
 from tests.training.synthetic import write_dataset
 from training import checkpoint
 from training.augment import MIRROR_POINTS
-from training.batches import Pairs, correlation
+from training.batches import Pairs
 from training.checkpoint import load_landmarks, load_swap
 from training.dataset import Dataset
 from training.evaluate import evaluate
-from training.faceset import write_faceset
 from training.landmarks import Crops, LandmarkSettings, face_size, train_landmarks
 from training.loop import Plan
 from training.model import DecoderShape, EncoderShape, LandmarkShape, template_points
 from training.swap import SwapSettings, train_swap
-from training.unpaired import train_unpaired
 
 LANDMARK_SHAPE = LandmarkShape(size=48)
 ENCODER, DECODER = EncoderShape(size=48), DecoderShape(size=48, widths=(32, 64, 64, 48, 32))
@@ -154,44 +151,6 @@ def test_a_warm_start_takes_the_trunk_of_the_landmark_net_only(data: Path, landm
         train_swap(data, landmark_run / "landmarks.pt", tmp_path, Plan(steps=1), False, SWAP_SETTINGS, leaky, DECODER)
     with pytest.raises(SettingsError, match="a batch of"):
         SwapSettings(batch=1)
-
-
-def test_without_pairs_both_directions_come_out(data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Each decoder, given the other person's face, draws its own person with the other's expression."""
-    dataset = Dataset.open(data)
-    for k, name in enumerate(("aster", "cedar")):  # different moments: no pair is ever seen
-        faces = np.stack([dataset[i].identities[name] for i in range(k, len(dataset), 2)])
-        write_faceset(tmp_path / name, name, faces, 1.25)
-    with caplog.at_level(logging.INFO):
-        sources = [str(tmp_path / "aster"), str(tmp_path / "cedar")]
-        state = train_unpaired(
-            sources, tmp_path / "run", Plan(steps=520), settings=SWAP_SETTINGS, encoder=ENCODER, decoder=DECODER
-        )
-    assert state.numbers["aster_psnr"] > 18
-    encoder, decoders, record = load_swap(tmp_path / "run" / "swap.pt")
-    assert record["faces"] == {"aster": 80, "cedar": 80}
-    moments = Pairs(Dataset.open(data, "test"), ENCODER, DECODER, 2, 0)
-    crops = {name: moments.clean(name, np.arange(32)).targets for name in decoders}
-    for source, wanted in (("aster", "cedar"), ("cedar", "aster")):
-        picture, truth = (torch.from_numpy(crops[n]).permute(0, 3, 1, 2).float() / 255 for n in (source, wanted))
-        with torch.no_grad():
-            drawn, _ = decoders[wanted].decode(encoder(picture[:, :3]))
-        mask = (truth[:, 3:] > 0.5).float()
-
-        def detail(face: torch.Tensor, mask: torch.Tensor = mask) -> torch.Tensor:
-            mean = (face * mask).sum((2, 3), keepdim=True) / mask.sum((2, 3), keepdim=True)
-            return (face / mean - 1) * mask  # what is left when tone does not count
-
-        far = (detail(drawn) - detail(truth[:, :3])).square().mean()
-        assert float(far) < 0.6 * float((detail(picture[:, :3]) - detail(truth[:, :3])).square().mean())
-        mouth = (slice(None), slice(None), slice(28, 39), slice(18, 30))
-        moves = correlation(detail(drawn)[mouth].mean((1, 2, 3)), detail(truth[:, :3])[mouth].mean((1, 2, 3)))
-        assert moves > 0.4
-
-
-def test_people_need_different_names(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="names differ"):
-        train_unpaired([f"{data}:aster", f"{data}:aster"], tmp_path, Plan(steps=1), settings=SWAP_SETTINGS)
 
 
 def test_checkpoints_that_are_no_use_are_named(landmark_run: Path, swap_run: Path, tmp_path: Path) -> None:

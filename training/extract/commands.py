@@ -9,7 +9,7 @@ import cv2
 import typer
 
 from realtime.errors import LiveswapError
-from training.consent import read_agreement, template
+from training.consent import read_consent, template
 from training.extract.extract import ExtractSettings
 from training.extract.extract import extract as run
 from training.extract.watch import WatchSettings
@@ -53,9 +53,9 @@ def extract(
             "nobody's face is learned without their consent: `liveswap-train consent` writes a file to fill in, "
             "wanted --consent consent.toml"
         )
-    agreement = read_agreement(consent, datetime.date.today())
+    card = read_consent(consent, datetime.date.today())
     cv2.setNumThreads(1)  # the parts are what is worked on side by side
     watching = WatchSettings(size=size, least_side=least_side, workers=workers, provider=provider)
-    said = run(footage, out, agreement, ExtractSettings(watching, tuple(person or ()), most, min(40, most)))
+    said = run(footage, out, card, ExtractSettings(watching, tuple(person or ()), most, min(40, most)))
     typer.echo(f"{out}: {said['faces']} faces of {said['name']}, {said['covered']} of them covered")
     typer.echo(f"look at {out / 'overview.jpg'}")

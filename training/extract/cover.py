@@ -32,7 +32,7 @@ class Cover:
         self._contract = read_contract(self._encoder, "encoder.onnx")
 
     def __call__(self, crop: Image, landmarks: Points, coverage: float) -> tuple[Mask, float]:
-        """The face in a crop (S, S, 3) with landmarks (68, 2) in its unit coordinates, without what covers it.
+        """The face in a crop (S, S, 3) with landmarks (70, 2) in its unit coordinates, without what covers it.
 
         The mask (SIDE, SIDE) belongs to the whole crop; the number is how much of the face is covered, 0..1.
         """
@@ -54,7 +54,7 @@ class Cover:
 
 
 def outline(landmarks: Points, scale: float) -> Mask:
-    """255 inside the face that landmarks (68, 2) in unit coordinates outline, forehead included, times scale."""
+    """255 inside the face that landmarks (70, 2) in unit coordinates outline, forehead included, times scale."""
     up = FOREHEAD * (landmarks[17:27].mean(0) - landmarks[33])
     points = np.concatenate([landmarks[:17], landmarks[17:27], landmarks[18:26] + up]).astype(np.float32)
     middle = points.mean(0)

@@ -13,8 +13,8 @@ import numpy as np
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from realtime.errors import LiveswapError, SettingsError
+from realtime.swap.card import ModelCard
 from realtime.swap.session import SessionSettings
-from training.consent import Agreement
 from training.extract.choose import choose
 from training.extract.cover import Cover
 from training.extract.folder import DESCRIPTION, write_faceset
@@ -43,7 +43,7 @@ class ExtractSettings:
             raise SettingsError(f"{self.least} to {self.most} faces were asked for, wanted 2 to 100000")
 
 
-def extract(places: Sequence[Path], out: Path, agreement: Agreement, settings: ExtractSettings) -> dict[str, Any]:
+def extract(places: Sequence[Path], out: Path, card: ModelCard, settings: ExtractSettings) -> dict[str, Any]:
     """Writes the faceset of places into out; what its faceset.toml says. Raises LiveswapError.
 
     What was looked at lies in out/work until the faceset is complete, so that an interrupted run, and one that asked
@@ -60,7 +60,7 @@ def extract(places: Sequence[Path], out: Path, agreement: Agreement, settings: E
         cover = Cover(SessionSettings(provider=settings.watching.provider, threads=settings.watching.workers))
         task = progress.add_task("faces", total=len(choice.rows))
         said = write_faceset(
-            out, seen, choice.rows, agreement, settings.watching, cover,
+            out, seen, choice.rows, card, settings.watching, cover,
             lambda done: progress.update(task, completed=done),
         )  # fmt: skip
     shutil.rmtree(out / WORK)

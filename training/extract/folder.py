@@ -11,7 +11,7 @@ import numpy as np
 
 from realtime.errors import LiveswapError
 from realtime.face.geometry import TEMPLATE_NAME
-from training.consent import Agreement
+from realtime.swap.card import ModelCard
 from training.extract import table
 from training.extract.choose import Rows
 from training.extract.cover import Cover
@@ -28,7 +28,7 @@ def write_faceset(
     out: Path,
     seen: Seen,
     rows: Rows,
-    agreement: Agreement,
+    card: ModelCard,
     settings: WatchSettings,
     cover: Cover,
     tell: Callable[[int], None],
@@ -60,7 +60,7 @@ def write_faceset(
         cv2.imwrite(str(out / "overview.jpg"), overview(shown), [cv2.IMWRITE_JPEG_QUALITY, 90])
         said: dict[str, Any] = {
             "version": VERSION,
-            "name": agreement.name,
+            "name": card.name,
             "size": settings.size,
             "coverage": settings.coverage,
             "template": TEMPLATE_NAME,
@@ -69,7 +69,7 @@ def write_faceset(
             "digest": digest.hexdigest(),
         }
         beside = out / (DESCRIPTION + ".part")
-        beside.write_text(_toml(said) + "\n[consent]\n" + _toml(agreement.record), "utf-8")
+        beside.write_text(_toml(said) + "\n[consent]\n" + _toml(card.record()), "utf-8")
         beside.replace(out / DESCRIPTION)
     except OSError as error:
         raise LiveswapError(f"the faceset {out} cannot be written: {error.strerror}") from error

@@ -35,7 +35,7 @@ class _Looks:
     """The mean look of some faces."""
 
     picture: Floats  # (LOOK, LOOK, 3) CIE Lab, brightness about 0
-    points: Floats  # (68, 2)
+    points: Floats  # (70, 2)
     weight: int
 
 

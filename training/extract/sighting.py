@@ -32,7 +32,7 @@ class Sighting:
     side: float  # px of the frame that the template's side covers
     sharpness: float  # see sharpness_of
     pose: Values  # (3,) yaw, pitch, roll in degrees: to the picture's right, up, anticlockwise
-    landmarks: Points  # (68, 2) unit coordinates of the crop
+    landmarks: Points  # (70, 2) unit coordinates of the crop, the irises last
     blend: Values  # (10,)
     light: Values  # (4,) brightness of the face's left and right half, and its two colours (CIE Lab, of 255)
     look: NDArray[np.uint8]  # (LOOK, LOOK, 3) the middle of the crop, made small, CIE Lab
@@ -40,13 +40,13 @@ class Sighting:
 
     @property
     def moment(self) -> Values:
-        """What tells this moment from others of the same person: 1 apart is no duplicate, (150,)."""
+        """What tells this moment from others of the same person: 1 apart is no duplicate, (154,)."""
         values: Values = moments(self.landmarks[None], self.blend[None], self.light[None])[0]
         return values
 
 
 def moments(landmarks: Values, blend: Values, light: Values) -> Values:
-    """As Sighting.moment, of many: landmarks (n, 68, 2), blend (n, 10), light (n, 4) to (n, 150)."""
+    """As Sighting.moment, of many: landmarks (n, 70, 2), blend (n, 10), light (n, 4) to (n, 154)."""
     count, points = landmarks.shape[:2]
     where = landmarks.reshape(count, -1) / (MOVED * np.sqrt(points))
     return np.concatenate([where, blend / CHANGED, light / LIT], 1).astype(np.float32)
@@ -56,8 +56,9 @@ def sighted(frame: Frame, face: Face, source: str, size: int, coverage: float) -
     """What frame shows of face, in a crop of size x size px that shows coverage times the template."""
     to_crop = crop_of(face, size, coverage)
     crop = align(frame.image, to_crop, size)
-    points = to_unit(transform(to_crop, face.landmarks), size)
-    assert face.blend is not None  # the tracker's faces have it
+    assert face.blend is not None  # the tracker's faces have both
+    assert face.irises is not None
+    points = to_unit(transform(to_crop, np.concatenate([face.landmarks, face.irises])), size)
     lab = cv2.cvtColor(cv2.resize(crop, (64, 64), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2LAB)
     inner = lab[20:52, 16:48].astype(np.float32)
     light = [inner[:, :16, 0].mean(), inner[:, 16:, 0].mean(), inner[..., 1].mean(), inner[..., 2].mean()]

@@ -23,7 +23,7 @@ from training.extract.sighting import LOOK, Sighting, sighted
 SHARPER: Final = 1.1  # times as sharp, from which on a duplicate takes the place of the one before
 AHEAD: Final = 2  # parts that wait for each worker
 QUALITY: Final = 95  # of JPEG
-FORMAT: Final = 1  # of what is kept of a part
+FORMAT: Final = 2  # of what is kept of a part
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Seen:
     side: NDArray[np.float32]
     sharpness: NDArray[np.float32]
     pose: NDArray[np.float32]  # (n, 3)
-    landmarks: NDArray[np.float32]  # (n, 68, 2)
+    landmarks: NDArray[np.float32]  # (n, 70, 2)
     blend: NDArray[np.float32]  # (n, 10)
     light: NDArray[np.float32]  # (n, 4)
     look: NDArray[np.uint8]  # (n, LOOK, LOOK, 3)
@@ -196,7 +196,7 @@ def _columns(kept: Sequence[Sighting]) -> dict[str, Any]:
         "side": stacked("side", (), np.float32),
         "sharpness": stacked("sharpness", (), np.float32),
         "pose": stacked("pose", (3,), np.float32),
-        "landmarks": stacked("landmarks", (68, 2), np.float32),
+        "landmarks": stacked("landmarks", (70, 2), np.float32),
         "blend": stacked("blend", (10,), np.float32),
         "light": stacked("light", (4,), np.float32),
         "look": stacked("look", (LOOK, LOOK, 3), np.uint8),
@@ -219,6 +219,6 @@ def _read(file: Path) -> dict[str, Any]:
         raise LiveswapError(f"{file} was not written whole, delete it")
     if "crop" not in columns:
         return _columns(()) | {"counts": counts[0].tolist()}
-    columns["landmarks"] = columns["landmarks"].reshape(-1, 68, 2)
+    columns["landmarks"] = columns["landmarks"].reshape(-1, 70, 2)
     columns["look"] = columns["look"].reshape(-1, LOOK, LOOK, 3)
     return {**columns, "counts": counts[0].tolist()}

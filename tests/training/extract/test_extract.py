@@ -43,7 +43,7 @@ def test_a_video_becomes_a_folder_of_faces(
     assert face is not None
     assert mask is not None
     assert (face.shape, mask.shape) == ((256, 256, 3), (128, 128, 3))
-    core = outline(rows["landmarks"][0].reshape(68, 2), 0.8)
+    core = outline(rows["landmarks"][0].reshape(70, 2), 0.8)
     assert mask[core > 127].mean() > 230
     assert not (out / "work").exists()
     assert cv2.imread(str(out / "overview.jpg")) is not None

@@ -11,7 +11,7 @@ import pytest
 from realtime.errors import LiveswapError, SourceError
 from realtime.face.geometry import template
 from tests.training.extract.footage import pictures, write_folder, write_video
-from training.consent import agreement, read_agreement
+from training.consent import read_consent
 from training.consent import template as consent_template
 from training.extract import footage, table
 from training.extract.choose import choose
@@ -19,12 +19,21 @@ from training.extract.footage import frames_of, parts_of
 from training.extract.people import chosen, people_in
 from training.extract.sighting import LOOK, Sighting, pose_of, sharpness_of
 from training.extract.watch import Differing, Seen, _columns, seen_of
+from training.model import template_points
 
 TODAY = datetime.date(2026, 11, 29)
-AGREED = {
-    "name": "ann", "kind": "person", "who": "Ann", "contact": "a@example.org", "statement": "I agree.",
-    "scope": "films", "revocation": "a@example.org", "date": "2026-01-01", "until": "2027-01-01",
-}  # fmt: skip
+POINTS = template_points(1.25).numpy()
+AGREED = """\
+name = "ann"
+kind = "person"
+who = "Ann"
+contact = "a@example.org"
+statement = "I agree."
+scope = "films"
+revocation = "a@example.org"
+date = 2026-01-01
+until = 2027-01-01
+"""
 
 
 def sighting(track: int = 1, shade: int = 120, sharpness: float = 0.5, **changes: object) -> Sighting:
@@ -33,7 +42,7 @@ def sighting(track: int = 1, shade: int = 120, sharpness: float = 0.5, **changes
     look = np.full((LOOK, LOOK, 3), shade, np.uint8)
     look[: LOOK // 2, :, 0] = 255 - shade
     one = Sighting(
-        "a.mp4", 0.0, track, 200.0, sharpness, np.zeros(3, np.float32), template(), np.zeros(10, np.float32),
+        "a.mp4", 0.0, track, 200.0, sharpness, np.zeros(3, np.float32), POINTS, np.zeros(10, np.float32),
         np.full(4, 100, np.float32), look, crop,
     )  # fmt: skip
     return replace(one, **changes)  # type: ignore[arg-type]
@@ -160,28 +169,30 @@ def test_a_table_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "sentence"),
+    ("said", "instead", "sentence"),
     [
-        ({"who": ""}, "lacks who"),
-        ({"until": "2026-11-01"}, "has expired: it ended on 2026-11-01"),
-        ({"date": "2026-12-24"}, "begins on 2026-12-24"),
-        ({"date": "soon"}, "wanted a date"),
-        ({"kind": "alien"}, "wanted person or rendered"),
-        ({"name": "../x"}, "wanted letters"),
-        ({"mood": "good"}, "unknown entry 'mood'"),
+        ('who = "Ann"', "", "lacks who"),
+        ("2027-01-01", "2026-11-01", "has expired: the consent of 'Ann' ended on 2026-11-01"),
+        ("2026-01-01", "2026-12-24", "begins on 2026-12-24"),
+        ("2026-01-01", '"soon"', "wanted a date"),
+        ('"person"', '"alien"', "wanted rendered or person"),
+        ('"ann"', '"../x"', "a name that is none"),
+        ('name = "ann"', "name = ", "is no TOML"),
     ],
 )
-def test_consent_that_is_not_complete_and_valid_is_refused(changes: dict[str, str], sentence: str) -> None:
-    assert agreement(AGREED, "it", TODAY).record["until"] == "2027-01-01"
+def test_consent_that_is_not_complete_and_valid_is_refused(
+    said: str, instead: str, sentence: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "consent.toml"
+    path.write_text(AGREED, "utf-8")
+    assert read_consent(path, TODAY).until == datetime.date(2027, 1, 1)
+    path.write_text(AGREED.replace(said, instead), "utf-8")
     with pytest.raises(LiveswapError, match=sentence):
-        agreement({**AGREED, **changes}, "it", TODAY)
+        read_consent(path, TODAY)
 
 
 def test_a_consent_file_as_written_is_not_consent_yet(tmp_path: Path) -> None:
     path = tmp_path / "consent.toml"
     path.write_text(consent_template(TODAY), "utf-8")
-    with pytest.raises(LiveswapError, match="has the name ''"):
-        read_agreement(path, TODAY)
-    path.write_text("name = ", "utf-8")
-    with pytest.raises(LiveswapError, match="cannot be read"):
-        read_agreement(path, TODAY)
+    with pytest.raises(LiveswapError, match="has a name that is none"):
+        read_consent(path, TODAY)

@@ -1,0 +1,210 @@
+"""Trains identities on people's own footage: one encoder for two people, each decoder mends its own warped faces.
+
+What the encoder has in common for both is expression, pose and light; decoding one person's code with the other's
+decoder is the swap, in both directions. Against an embedded identity only a new decoder learns.
+"""
+
+import datetime
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from realtime.errors import LiveswapError, SettingsError
+from training import checkpoint
+from training.batches import PairBatch, to_input
+from training.consent import check_dates
+from training.evaluate import as_bytes, scores, truth_of, unchanged
+from training.faceset import Faceset
+from training.loop import Average, Course, Plan, State, fit, warm_cosine
+from training.losses import TONE, Features
+from training.model import Decoder, SwapNet
+from training.origin import fill
+from training.presets import Start
+from training.preview import pasted
+from training.swap import FILE, PREVIEW, SwapSettings, hold_still, losses_of, optimiser_of
+from training.warped import Warped
+
+logger = logging.getLogger(__name__)
+
+SHOWN: Final = 8  # faces in a row of the preview
+HISTORY: Final = "history"  # the last checkpoints and the best one
+PREVIEWS: Final = "previews"  # a preview for each checkpoint
+LAST: Final = 3  # checkpoints that are kept besides the newest
+
+
+def train_own(
+    sources: Sequence[str],
+    out: Path,
+    plan: Plan,
+    start: Start,
+    resume: bool = False,
+    settings: SwapSettings | None = None,
+    device: str = "cpu",
+    features: Features | None = None,
+    ended: Callable[[], bool] = lambda: False,
+) -> State:
+    """Trains on facesets (Faceset.open) and writes out/swap.pt, previews and a history; how far it came.
+
+    Two people or more, or one where start names an embedded identity. The checkpoint is of the kind that train_swap
+    writes. Raises LiveswapError for what cannot be used.
+    """
+    settings, where = settings or SwapSettings(), torch.device(device)
+    facesets = [Faceset.open(source, at_least=4) for source in sources]
+    for faceset in facesets:
+        if faceset.card:
+            check_dates(faceset.card, f"the faceset of {faceset.name}", datetime.date.today())
+    learning = tuple(faceset.name for faceset in facesets)
+    check_people(learning, start.against, settings.batch)
+    names = (*learning, *((start.against,) if start.against else ()))
+    if not resume and (out / FILE).exists():
+        raise LiveswapError(f"{out} holds a training already, wanted --resume to go on, or another --out")
+    torch.manual_seed(settings.seed)
+    net = SwapNet(start.encoder, start.decoder, names)
+    if start.origin and not resume:
+        fill(net, start.origin)
+    if start.against:
+        hold_still(net, learning)
+    net = net.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average, optimiser, state = Average(net, settings.average), optimiser_of(net, settings), State()
+    consent = {one.name: one.card.record() for one in facesets if one.card}
+    digests = {one.name: one.digest for one in facesets}
+    wanted = {
+        "encoder": start.encoder.record(), "decoder": start.decoder.record(), "identities": list(names),
+        "training_sets": digests, "batch": settings.batch, "seed": settings.seed,
+    }  # fmt: skip
+
+    def loaded() -> int:
+        """The step of the checkpoint, from which everything goes on."""
+        step, state.seconds = checkpoint.resume(out / FILE, checkpoint.SWAP, wanted, net, average.net, optimiser)
+        return step
+
+    best = -1.0
+    if resume:
+        state.step = loaded()
+        kept = checkpoint.load(out / FILE, checkpoint.SWAP)
+        state.skipped, best = int(kept["record"]["skipped"]), float(kept["record"]["best"])
+        torch.set_rng_state(kept["random"])
+    batches = Warped(facesets, start.encoder, start.decoder, settings.batch, settings.seed)
+    tests = {faceset.name: batches.clean(faceset, SHOWN) for faceset in facesets}
+    logger.info("own: %s, from step %d", {f.name: len(f.learned) for f in facesets}, state.step)
+
+    def keep(state: State) -> None:
+        nonlocal best
+        reached = like(state.numbers)
+        is_best = reached > best
+        record = {
+            **wanted, "consent": consent, "tone": list(TONE), "data": "own",
+            "faces": {f.name: len(f) for f in facesets}, "steps": state.step, "seconds": round(state.seconds, 1),
+            "skipped": state.skipped, "losses": asdict(settings.weights),
+            "only": list(learning) if start.against else [],
+            "start": start.origin.summary() if start.origin else {}, "features": features is not None,
+            "best": max(best, reached), "test": state.numbers,
+        }  # fmt: skip
+        content = checkpoint.contents(record, net, average.net, optimiser)
+        checkpoint.save(out / FILE, checkpoint.SWAP, {**content, "random": torch.get_rng_state()})
+        best = max(best, reached)
+        checkpoint.remember(out / FILE, out / HISTORY, state.step, LAST, is_best)
+        show(crossings(average.net, tests, where), out, state.step)
+
+    course = Course(
+        batches=batches,
+        losses=lambda batch: losses_of(net, batch, learning, settings.weights, where, features),
+        factor=lambda progress, step: warm_cosine(progress, step, 80, settings.hold, settings.floor),
+        test=lambda: mended(average.net, tests, where),
+        keep=keep,
+        back=loaded,
+        ended=ended,
+        workers=settings.workers,
+        log_steps=settings.log_steps,
+        test_steps=settings.test_steps,
+        save_seconds=settings.save_seconds,
+    )
+    if not resume:
+        keep(state)  # so that there is something to go back to, and a first preview
+    try:
+        return fit(course, plan, optimiser, average, state)
+    except (RuntimeError, MemoryError) as error:
+        raise out_of_memory(error, settings.batch) from error
+
+
+def check_people(learning: Sequence[str], against: str, batch: int) -> None:
+    """Raises SettingsError for too few people, two of one name, or a batch that has not room for all."""
+    if against in learning:
+        raise SettingsError(f"a faceset is called {against} like the embedded identity, wanted another name")
+    if against and len(learning) != 1:
+        raise SettingsError(f"{len(learning)} facesets were given, wanted one with --from {against}")
+    if not against and len(learning) < 2:
+        raise SettingsError(
+            f"{len(learning)} faceset was given, wanted two people, or --from with the name of an embedded identity"
+        )
+    if len(set(learning)) != len(learning):
+        raise SettingsError(f"the people are called {', '.join(learning)}, wanted names that differ")
+    if batch < len(learning):
+        raise SettingsError(f"a batch of {batch} has no room for {len(learning)} people")
+
+
+def out_of_memory(error: Exception, batch: int) -> Exception:
+    """The error, as a sentence where it is about memory."""
+    said = str(error).lower()
+    if isinstance(error, MemoryError) or "out of memory" in said or "can't allocate memory" in said:
+        return LiveswapError(f"a batch of {batch} does not fit into the memory, try --batch {max(2, batch // 2)}")
+    return error
+
+
+def like(numbers: Mapping[str, float]) -> float:
+    """What the best checkpoint has most of: the mean SSIM of the people; 0 where nothing was measured yet."""
+    values = [value for name, value in numbers.items() if name.endswith("_ssim") and np.isfinite(value)]
+    return float(np.mean(values)) if values else 0.0
+
+
+@torch.no_grad()
+def draw(net: SwapNet, identity: str, batch: PairBatch, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Face (n, 3, S, S) and mask (n, 1, S, S) of identity doing what the batch's pictures do; net in eval mode."""
+    decoder = net.decoders[identity]
+    assert isinstance(decoder, Decoder)
+    face, mask = decoder.decode(net.encoder(to_input(batch.pictures, device)))
+    return face.cpu(), mask.cpu()
+
+
+def mended(net: SwapNet, tests: Mapping[str, PairBatch], device: torch.device) -> dict[str, float]:
+    """How well each decoder draws its own person, on faces it has not learned from: "ann_psnr", "ann_ssim"."""
+    result: dict[str, float] = {}
+    for name, batch in tests.items():
+        found = scores(draw(net, name, batch, device)[0], truth_of(batch), torch.from_numpy(batch.points))
+        result |= {f"{name}_{score}": float(found[f"face_{score}"].nanmean()) for score in ("psnr", "ssim")}
+    return result
+
+
+def crossings(net: SwapNet, tests: Mapping[str, PairBatch], device: torch.device) -> NDArray[np.uint8]:
+    """(h, w, 3) BGR: for each person a row of pictures, then pasted with the own decoder, then with the others'."""
+    strips: list[Tensor] = []
+    columns = min(len(batch.pictures) for batch in tests.values())
+    for person, batch in tests.items():
+        pictures = unchanged(batch.targets.shape[1])(batch)
+        order = [person, *(name for name in net.decoders if name != person)]
+        strips += [pictures, *(pasted(pictures, *draw(net, name, batch, device)) for name in order)]
+    return np.concatenate([np.concatenate(list(as_bytes(strip[:columns])), 1) for strip in strips])
+
+
+def show(picture: NDArray[np.uint8], out: Path, step: int) -> None:
+    """Writes the preview, and beside it one that stays. Raises LiveswapError where it cannot."""
+    try:
+        (out / PREVIEWS).mkdir(exist_ok=True)
+        _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
+        for path in (out / PREVIEW, out / PREVIEWS / f"step-{step:08d}.jpg"):
+            path.write_bytes(data.tobytes())
+    except OSError as error:
+        raise LiveswapError(f"the preview in {out} cannot be written: {error.strerror}") from error
+
+
+def learned_from_footage(path: Path) -> bool:
+    """Whether the checkpoint at path is of train_own. Raises LiveswapError for one that cannot be read."""
+    return "training_sets" in checkpoint.load(path, checkpoint.SWAP)["record"]
