@@ -1,10 +1,11 @@
 # Set up and run. Each target makes .venv when it is missing or older than what it is made from.
 
 PYTHON ?= python3
+MINUTES ?= 5
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo live test test-vm check format clean
+.PHONY: demo live test test-vm soak check format clean
 
 demo: .venv/.base  ## the bundled clip through the pipeline, into out/
 	$(BIN)/liveswap demo
@@ -17,6 +18,10 @@ test: .venv/.dev  ## all tests but the slow ones; ARGS goes to pytest: make test
 
 test-vm: .venv/.dev  ## a virtual machine with kernel cameras, as root with qemu and debootstrap; the first time it is built
 	$(BIN)/python -m pytest -m vm $(ARGS) tests/vm
+
+soak: .venv/.dev  ## minutes, or hours, of frames in bad weather; what must level out, into out/: make soak MINUTES=480
+	mkdir -p out
+	$(BIN)/liveswap-bench soak --minutes $(MINUTES) --out out/soak.json --plot out/soak.png $(ARGS)
 
 check: .venv/.dev  ## what a change must pass besides the tests
 	$(BIN)/ruff format --check .

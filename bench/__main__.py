@@ -22,6 +22,7 @@ from bench.landmarks import landmarks
 from bench.marks import marks
 from bench.quality import quality
 from bench.report import runs_table, with_origin, write
+from bench.soak import command as soak
 from bench.startup import startup
 from bench.suite import suite
 from bench.tracking import tracking
@@ -175,6 +176,7 @@ app.command()(quality)
 app.command()(glass)
 app.command()(marks)
 app.command()(policies)
+app.command("soak")(soak)
 app.command()(counts)
 app.command()(startup)
 app.command("all")(suite)

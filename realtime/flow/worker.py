@@ -60,12 +60,14 @@ class Worker:
 
         It waits FINISH_S at most, and not at all behind a call that was given up.
         """
-        stuck = self._stuck
         call = self._begun(work, args)
-        done = asyncio.wrap_future(call)
-        cancelled = False if stuck else await self._settled(done)
-        if not done.done():
+        if self._stuck:
             logger.warning("%s does not come back from a call: it is left to itself", self._name)
+            return
+        done = asyncio.wrap_future(call)
+        cancelled = await self._settled(done)
+        if not done.done():
+            logger.warning("%s does not come back from being given back: it is left to itself", self._name)
             self._give_up(call, done)
         elif not cancelled:
             done.result()
@@ -110,7 +112,8 @@ class Worker:
 
     def _give_up(self, call: "Future[Any]", done: "asyncio.Future[Any]") -> None:
         self._given_up = call
-        done.cancel()  # or its end would be told to a loop that may be closed by then
+        if call.running():  # a call that waits for its turn may be what gives the resource back
+            done.cancel()  # or its end would be told to a loop that may be closed by then
 
 
 class _Thread(threading.Thread):
