@@ -156,7 +156,7 @@ def train(
 ) -> None:
     """Train identities on people's own footage; writes swap.pt, preview.jpg and a history into --out."""
     where, begun = prepare(threads, device), start_of(preset, start)
-    settings = SwapSettings(batch=batch or PRESETS[preset].batch, seed=seed, workers=workers)
+    settings = SwapSettings(batch=batch or PRESETS[preset].batch, seed=seed, workers=workers, log_steps=20)
     settings = replace(settings, rate=rate) if rate is not None else settings
     eyes = Features(landmark_trunk(MODELS / "landmarks.onnx")).to(where) if features else None
     write_sources(facesets, out)
@@ -201,6 +201,8 @@ def preview(
 ) -> None:
     """Draw held-out people: rows of anybody, then for each identity drawn, true and pasted; writes preview.png."""
     where = torch.device(prepare(threads, "cpu"))
+    if learned_from_footage(run / SWAP_FILE):
+        raise LiveswapError(f"{run} learned from footage, its pictures are in {run / 'previews'}")
     net, record = load_swap_net(run / SWAP_FILE)
     decoder = DecoderShape.read(record["decoder"])
     subject = measuring.Subject(Dataset.open(data, "test"), net.encoder.shape, decoder)

@@ -183,7 +183,7 @@ def fit(course: Course[T], plan: Plan, optimiser: torch.optim.Optimizer, average
                 if state.step % course.test_steps == 0:
                     state.numbers = course.test()
                 if state.step % course.log_steps == 0:
-                    logger.info("%s", line(state, running))
+                    logger.info("%s%s", line(state, running), pace(state, plan))
                 if state.seconds - saved > course.save_seconds and guard.fine:
                     saved = state.seconds
                     _keep(course, state)
@@ -218,3 +218,10 @@ def line(state: State, losses: Mapping[str, float]) -> str:
     said = " ".join(f"{name} {value:.4f}" for name, value in losses.items())
     tested = " ".join(f"{name} {value:.3f}" for name, value in state.numbers.items())
     return f"step {state.step} {state.seconds:.0f} s {said} | {tested}"
+
+
+def pace(state: State, plan: Plan) -> str:
+    """What a line for the log says of time: steps a second, and about how many minutes are left."""
+    progress = plan.progress(state.seconds, state.step)
+    left = state.seconds * (1 - progress) / max(progress, 1e-9) / 60
+    return f" | {state.step / max(state.seconds, 1e-9):.1f} steps/s, {left:.1f} min left"

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from realtime.errors import LiveswapError, SettingsError
 from training import checkpoint
-from training.loop import Average, Course, Plan, State, fit, prepared, warm_cosine
+from training.loop import Average, Course, Plan, State, fit, pace, prepared, warm_cosine
 
 
 class Line:
@@ -116,6 +116,13 @@ def test_batches_of_several_threads_come_in_order() -> None:
 
     with prepared(make, 0, workers=3) as batches:
         assert [next(batches) for _ in range(20)] == list(range(20))
+
+
+def test_the_log_says_how_quick_it_is_and_how_long_it_takes_yet() -> None:
+    state = State(step=120, seconds=60.0)
+    assert pace(state, Plan(steps=240)) == " | 2.0 steps/s, 1.0 min left"
+    assert pace(state, Plan(minutes=4)) == " | 2.0 steps/s, 3.0 min left"
+    assert pace(State(), Plan(minutes=4)).startswith(" | 0.0 steps/s")
 
 
 @pytest.mark.parametrize("plan", [{}, {"minutes": 1.0, "steps": 1}, {"steps": 0}, {"minutes": -1.0}])

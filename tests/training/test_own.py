@@ -15,6 +15,7 @@ import torch
 
 from realtime.errors import LiveswapError
 from tests.training.facesets import write_faceset
+from tests.training.test_command import run
 from training import own
 from training.checkpoint import SWAP, load, load_swap
 from training.directions import evaluate_own
@@ -214,6 +215,16 @@ def test_a_face_in_anothers_light_has_its_colours() -> None:
     assert abs(float(relit(dim, mask, bright, mask, 1.0).mean()) - 170) < 8
     assert abs(float(relit(dim, mask, bright, mask, 0.0).mean()) - 70) < 3
     np.testing.assert_array_equal(relit(dim, np.zeros_like(mask), bright, mask, 1.0), dim)
+
+
+def test_a_run_on_footage_has_its_previews_already(
+    people: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny(people, tmp_path / "run", 1)
+    assert run(monkeypatch, "preview", str(tmp_path / "run"), "data") == 2
+    assert "its pictures are in" in capsys.readouterr().err
+    assert run(monkeypatch, "evaluate", str(tmp_path / "run")) == 2
+    assert "does not say where its facesets lie" in capsys.readouterr().err
 
 
 def test_out_of_memory_names_a_batch_that_may_fit() -> None:
