@@ -29,6 +29,7 @@ SIBLINGS: Final = MappingProxyType(
 _REQUIREMENT: Final = re.compile(
     r"([\w.-]+)(?:\[[^\]]*\])?(?:[^;]*?>=\s*([\d.]+))?[^;]*(?:;.*extra == ['\"]([\w-]+)['\"])?"
 )
+_SYSTEM: Final = re.compile(r"sys_platform\s*([!=]=)\s*['\"](\w+)['\"]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,17 @@ def findings() -> Iterator[Finding]:
     """Looks at what is installed."""
     yield python(sys.version_info[:2])
     try:
-        needs = [Need.parse(line) for line in importlib.metadata.requires("liveswap") or ()]
+        needs = [Need.parse(line) for line in importlib.metadata.requires("liveswap") or () if applies(line)]
     except importlib.metadata.PackageNotFoundError:
         yield Finding(TOPIC, "liveswap", NOTE, "is not installed, so its needs are unknown", "pip install -e .")
         return
     yield from judged(needs, installed())
+
+
+def applies(requirement: str, system: str = sys.platform) -> bool:
+    """Whether a line of the metadata asks for something on this system; many name a system with `sys_platform`."""
+    found = _SYSTEM.search(requirement)
+    return found is None or (found[1] == "==") == (found[2] == system)
 
 
 def python(version: tuple[int, ...]) -> Finding:

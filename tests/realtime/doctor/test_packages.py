@@ -3,7 +3,7 @@
 import pytest
 
 from realtime.doctor.finding import NOTE, OK, WRONG
-from realtime.doctor.packages import Need, findings, judged, numbers, python
+from realtime.doctor.packages import Need, applies, findings, judged, numbers, python
 
 NEEDS = [Need("av", "18", ""), Need("onnxruntime", "1.31", ""), Need("pyvirtualcam", "0.12", "virtualcam")]
 GOOD = {"av": "18.1.0", "onnxruntime": "1.32.0", "pyvirtualcam": "0.15.0"}
@@ -22,6 +22,20 @@ GOOD = {"av": "18.1.0", "onnxruntime": "1.32.0", "pyvirtualcam": "0.15.0"}
 )
 def test_a_line_of_the_metadata_is_understood(line: str, need: Need) -> None:
     assert Need.parse(line) == need
+
+
+@pytest.mark.parametrize(
+    ("line", "system", "needed"),
+    [
+        ("numpy>=2", "linux", True),
+        ("cameras>=1.3; sys_platform != 'linux'", "linux", False),
+        ("cameras>=1.3; sys_platform != 'linux'", "darwin", True),
+        ('tray>=1; sys_platform == "win32" and extra == "tray"', "linux", False),
+        ('tray>=1; sys_platform == "win32" and extra == "tray"', "win32", True),
+    ],
+)
+def test_what_another_system_needs_is_not_asked_for(line: str, system: str, needed: bool) -> None:
+    assert applies(line, system) is needed
 
 
 def test_what_is_there_is_named_with_its_version() -> None:
