@@ -29,6 +29,7 @@ from realtime.status import speak
 
 LENGTHS_S: Final = (2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0)  # tried for how many seconds it takes
 SECONDS: Final = 10.0  # of each film
+OTHERS_HOP_S: Final = 1.25  # from one stretch to the next, on ways that are no targets; HOP_S on those that are
 UNMARKED: Final = 10_000  # stretches
 
 
@@ -48,13 +49,14 @@ def marks(
         Path | None, typer.Option(metavar="FOLDER", help="Films of real people beside the bundled one.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A few ways, one session, a tenth of the stretches.")] = False,
-    sessions: Annotated[int, typer.Option(min=1, max=100, help="Of each film, on the ways that count most.")] = 2,
-    others: Annotated[int, typer.Option(min=1, max=1000, help="Films, on the other ways.")] = 3,
+    sessions: Annotated[int, typer.Option(min=1, max=100, help="Of each film, on the ways that count most.")] = 1,
+    others: Annotated[int, typer.Option(min=1, max=1000, help="Films, on the other ways.")] = 2,
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the numbers as JSON as well.")] = None,
     picture: Annotated[Path | None, typer.Option("--plot", metavar="FILE.png", help="Draw them as well.")] = None,
 ) -> None:
     """What the invisible mark survives: stretches of 5 s on some thirty ways; and 10,000 stretches without a mark."""
     speak(0)
+    os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder speaks of errors alone
     cv2.setNumThreads(1)  # the work is shared out among films
     threads, progress = os.cpu_count() or 1, Progress()
     films = clips(DEMO, footage, SECONDS)
@@ -135,7 +137,8 @@ def tried(way: Way, marked: Marked, reader: Reader) -> Trial:
     """One film on one way: every stretch read blindly, and how long it takes from the beginning."""
     pictures = way.go(marked.pictures)
     length = round(STRETCH_S * way.fps)
-    starts = range(0, max(1, len(pictures) - length + 1), max(1, length // 4))
+    step = round((HOP_S if way.target else OTHERS_HOP_S) * way.fps)
+    starts = range(0, max(1, len(pictures) - length + 1), step)
     readings = [read(pictures[start : start + length], way.fps, start, reader) for start in starts]
     found = [one for one in readings if one is not None]
     seconds = next((s for s in LENGTHS_S if seen(pictures[: round(s * way.fps)], way.fps, reader)), None)

@@ -15,7 +15,7 @@ from realtime.egress.evidence import FALSE_ALARMS, Complex, Gatherer, Reader, ev
 from realtime.egress.pattern import GRID
 
 STRETCH_S: Final = 5.0
-HOP_S: Final = 0.5  # from one unmarked stretch to the next: they overlap
+HOP_S: Final = 0.5  # from one stretch to the next: they overlap
 
 
 @dataclass(frozen=True, slots=True)
