@@ -34,6 +34,15 @@ class Describable(Protocol):
 
 
 @runtime_checkable
+class Lone(Protocol):
+    """A sink that may keep a single picture, which then has to carry marks that need no others."""
+
+    @property
+    def keeps_one(self) -> bool:
+        """Whether it does."""
+
+
+@runtime_checkable
 class Sealable(Protocol):
     """A sink that completes files, which can then be signed."""
 
@@ -69,6 +78,7 @@ class Gate:
         """
         self._sink = sink
         self._marks = Marks(marks, label, disclosure)
+        self._alone = isinstance(sink, Lone) and sink.keeps_one
         self._worker = Worker("gate")
         self._open = AsyncExitStack()
         self._last: Frame | None = None  # the last frame that was marked
@@ -129,7 +139,7 @@ class Gate:
         """The frame with every mark, or what is shown in its place."""
         before = self.record.shown
         try:
-            image = self._marks(frame)
+            image = self._marks(frame, self._alone)
         except Exception as error:  # whatever it is: the picture must not leave, and the others still may
             self._note_failure(frame, error)
             return replace(frame, image=self._instead(frame))

@@ -32,6 +32,11 @@ class Picture(Owner):
         self._last: Frame | None = None
         self._seal: Seal | None = None
 
+    @property
+    def keeps_one(self) -> bool:
+        """Whether only the last frame is written, by itself."""
+        return not self._numbered
+
     def seal_with(self, seal: Seal) -> None:
         """Takes what is to be done with each file once it is complete, on the pictures' own thread."""
         self._seal = seal

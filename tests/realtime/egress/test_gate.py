@@ -4,13 +4,17 @@ import inspect
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import cv2
 import numpy as np
 import pytest
+from skimage import data
 
 from realtime.egress.about import About
+from realtime.egress.evidence import Reader
 from realtime.egress.gate import NOTICE, Gate
 from realtime.egress.instead import card
 from realtime.egress.label import Label, LabelSettings
@@ -19,6 +23,7 @@ from realtime.errors import SettingsError, SinkError
 from realtime.face.geometry import Image
 from realtime.frame import Drawn, Frame
 from realtime.sinks.fan_out import FanOut
+from realtime.sinks.picture import Picture
 from tests.realtime.egress.test_label import words_in
 from tests.realtime.swap.helpers import frame_of, scene
 
@@ -236,3 +241,15 @@ async def test_marking_leaves_the_event_loop_free() -> None:
     async with Gate(Kept(), [noted]) as gate:
         await gate.write(frame_of(scene()))
     assert threads[0] != threading.current_thread().name
+
+
+@pytest.mark.parametrize(("name", "marked"), [("out.png", True), ("out-%d.png", False)])
+async def test_a_picture_that_is_kept_alone_carries_a_mark_that_needs_no_others(
+    tmp_path: Path, name: str, marked: bool
+) -> None:
+    """A photograph drowns the mark of a film, which shows in its movement."""
+    photograph = np.ascontiguousarray(data.astronaut()[:, :, ::-1])  # type: ignore[no-untyped-call]
+    await through(Gate(Picture(tmp_path / name)), frame_of(photograph, 0))
+    (path,) = tmp_path.iterdir()
+    grey = np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), np.uint8)
+    assert Reader(periods=(1.0,)).read_picture(grey).marked == marked
