@@ -36,6 +36,7 @@ from realtime.settings import Settings, load
 from realtime.signals import Ending
 from realtime.sinks.fan_out import FanOut
 from realtime.sinks.video_file import Recording
+from realtime.sinks.writable import check_writable
 from realtime.status import shown
 from realtime.swap.compose import Composer
 from realtime.swap.swapper import Swapper, unswapped
@@ -200,6 +201,9 @@ def command(
     picture: Annotated[Path | None, typer.Option("--plot", metavar="FILE.png", help="Draw it over time.")] = None,
 ) -> None:
     """Runs in bad weather (stalls, drops, sizes, failing models): do memory, threads, files and delay level out?"""
+    for path in (out, picture):
+        if path is not None:
+            check_writable(path)  # now, not after hours
     console = Console(stderr=True)
     flags = {"source": str(source), "identity": identity, "models": models, "size": size, "threads": threads}
     settings = load(None, flags)
