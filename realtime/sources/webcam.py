@@ -162,12 +162,13 @@ def _say_obtained(camera: cv2.VideoCapture, settings: WebcamSettings, name: str)
     fps, kind = camera.get(cv2.CAP_PROP_FPS), _words(round(camera.get(cv2.CAP_PROP_FOURCC)))
     rate = f"{fps:g} fps" if fps > 0 else "a rate that it does not say"
     given = f"{width} x {height} at {rate}{f' ({kind})' if kind else ''}"
-    logger.info("%s opened: %s", name, given)
     differs = width > 0 and (width, height) != (settings.width, settings.height)
-    slower = fps > 0 and abs(fps - settings.fps) > ALIKE * settings.fps
-    if differs or slower:
+    another = fps > 0 and abs(fps - settings.fps) > ALIKE * settings.fps
+    if differs or another:
         asked = f"{settings.width} x {settings.height} at {settings.fps:g} fps"
         logger.warning("%s was asked for %s and gives %s", name, asked, given)
+    else:
+        logger.info("%s opened: %s", name, given)
 
 
 def _words(fourcc: int) -> str:
