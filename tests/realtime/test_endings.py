@@ -111,6 +111,24 @@ def test_a_recording_plays_after_the_process_was_killed(tmp_path: Path) -> None:
     assert len(pictures_in(tmp_path / "out.mp4")) > 10
 
 
+def test_a_process_that_departs_puts_its_terminal_back() -> None:
+    import pty
+    import termios
+
+    leader, follower = pty.openpty()
+    source = "import sys, tty; tty.setcbreak(0); from realtime.leaving import depart; print('said', end=''); depart(3)"
+    try:
+        said = subprocess.run(
+            [sys.executable, "-c", source], cwd=ROOT, stdin=follower, capture_output=True, timeout=30, check=False
+        )
+        assert (said.returncode, said.stdout) == (3, b"said")
+        assert termios.tcgetattr(follower)[3] & termios.ICANON
+        assert termios.tcgetattr(follower)[3] & termios.ECHO
+    finally:
+        os.close(leader)
+        os.close(follower)
+
+
 def wait_for_fragment(path: Path) -> None:
     """Until a recording's first second is on disk: at most 30 s."""
     deadline = time.monotonic() + 30
