@@ -74,6 +74,7 @@ def _system() -> Path:
             )
             _disk(base / "root", base / "disk.img", base / "log")
             _keep(base, ("disk.img", "vmlinuz", "initrd"), place)
+    os.utime(place)
     return place
 
 
@@ -99,6 +100,7 @@ def _packages() -> Path:
             )
             _disk(base / "root", base / "disk.img", base / "log")
             _keep(base, ("disk.img",), place)
+    os.utime(place)
     return place
 
 
