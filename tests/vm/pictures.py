@@ -130,6 +130,11 @@ def apart(one: Image, other: Image, where: NDArray[np.bool_] | None = None) -> f
     return float((difference if where is None else difference[where]).mean())
 
 
+def most_apart(one: Image, other: Image) -> int:
+    """The largest difference of two pictures of one size, in levels of 255."""
+    return int(np.abs(one.astype(np.int16) - other).max())
+
+
 def contact_sheet(rows: Sequence[tuple[str, Sequence[Image]]], path: Path) -> None:
     """Rows of pictures, each with its words above, in one file."""
     width, height, words = 320, 180, 26

@@ -113,7 +113,8 @@ def test_readers_get_the_last_picture_while_the_camera_is_lost_and_held(proof: P
     judged = proof.judged("camera held")
     shown = [pictures.loaded(proof.folder / each.name) for each in judged]
     assert len(shown) == 3
-    assert max(pictures.apart(shown[0], other) for other in shown[1:]) < 1
+    # The invisible mark differs by a few levels from picture to picture; a face that moved, by 170 at its edges.
+    assert max(pictures.most_apart(shown[0], other) for other in shown[1:]) < 40
     assert all(each.labelled for each in judged), judged
 
 
