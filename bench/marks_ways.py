@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -105,6 +106,12 @@ def encoded(codec: str, options: dict[str, str]) -> Callable[[Pictures], Sequenc
     """Through an encoder of FFmpeg and back."""
 
     def go(pictures: Pictures) -> Sequence[Grey]:
+        # For root, SVT-AV1 gives the thread that calls it a real-time priority, which everything started later would
+        # inherit until a browser that spins stops the whole machine: so that thread is one that ends here.
+        with ThreadPoolExecutor(1) as aside:
+            return aside.submit(through, pictures).result()
+
+    def through(pictures: Pictures) -> Sequence[Grey]:
         file = io.BytesIO()
         with av.open(file, "w", format="matroska") as container:
             stream = container.add_stream(codec, rate=FPS, options=options)

@@ -1,4 +1,4 @@
-"""A pytest plugin: a run fails that leaves threads or processes behind, and says which test began them.
+"""A pytest plugin: a run fails that leaves threads, processes or a priority behind, and says which test it was.
 
 Whatever holds the end of pytest itself has the stacks of all threads printed after a minute, and the run fails.
 """
@@ -41,9 +41,13 @@ class Leftovers:
     def __init__(self) -> None:
         self._threads: dict[threading.Thread, str] = dict.fromkeys(threading.enumerate(), "")
         self._processes: dict[int, str] = dict.fromkeys(children(), "")
+        self._policy = policy()
         self.said: list[str] = []
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        if policy() != self._policy:  # a real-time one, inherited by all that follows, can stop a machine
+            self.said.append(f"{nodeid} left this process the scheduling policy {policy()}, it was {self._policy}")
+            self._policy = policy()
         for thread in threading.enumerate():
             self._threads.setdefault(thread, nodeid)
         for process in children():
@@ -71,6 +75,11 @@ class Leftovers:
             terminalreporter.section("left behind", red=True)
         for line in self.said:
             terminalreporter.write_line(line)
+
+
+def policy() -> int:
+    """How the system schedules this process's main thread; 0 where it does not say."""
+    return os.sched_getscheduler(os.getpid()) if hasattr(os, "sched_getscheduler") else 0
 
 
 def children() -> Mapping[int, str]:

@@ -196,7 +196,7 @@ def test_the_version_is_said(say: Say) -> None:
     ("words", "sentence"),
     [
         (("--source", "97"), ("video97" if sys.platform == "linux" else "camera 97", "`liveswap demo`")),
-        (("--source", "/dev/null"), ("/dev/null", "another program may be using it")),
+        (("--source", "/dev/null"), ("/dev/null", "is no camera: wanted a video device")),
         (("--source", "absent.mp4"), ("absent.mp4",)),
         (("--source", "CLIP/notes.mp4"), ("notes.mp4", "no video")),
         (("--source", "CLIP/notes.jpg"), ("notes.jpg",)),

@@ -131,6 +131,8 @@ def test_the_library_swaps_and_labels_a_picture(tmp_path: Path) -> None:
     swapped = Swapper.load("cedar").picture(picture)
     change = np.abs(swapped.astype(int) - picture).mean(2)
     assert change[90:150, 195:250].mean() > 4
-    assert change[300:450, 300:].max() == 0
+    away = change[300:450, 300:]
+    assert away.max() < 6  # the invisible mark, and nothing else
+    assert away.mean() < 2
     assert cv2.imwrite(str(tmp_path / "swapped.png"), swapped)
     assert change[-24:-8, 8:80].mean() > 10  # the notice, lower left
