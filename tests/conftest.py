@@ -24,12 +24,16 @@ def folders_of_nobody(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def logging_as_found() -> Iterator[None]:
-    """The root's handlers and the levels of ours."""
-    ours, root = logging.getLogger("realtime"), logging.getLogger()
-    before = ours.level, root.level, tuple(root.handlers)
+    """The root's handlers and the levels of all loggers."""
+    root, levels, handlers = logging.getLogger(), levels_of_loggers(), tuple(logging.getLogger().handlers)
     yield
-    ours.setLevel(before[0])
-    root.setLevel(before[1])
+    for name in levels_of_loggers():
+        logging.getLogger(name).setLevel(levels.get(name, logging.NOTSET))
     for handler in tuple(root.handlers):
-        if handler not in before[2]:
+        if handler not in handlers:
             root.removeHandler(handler)
+
+
+def levels_of_loggers() -> dict[str | None, int]:
+    """The level of the root, named None, and of each logger that has been made so far."""
+    return {name: logging.getLogger(name).level for name in (None, *logging.root.manager.loggerDict)}
