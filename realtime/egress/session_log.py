@@ -4,8 +4,10 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -105,10 +107,19 @@ def entries(path: Path) -> tuple[Entry, ...]:
 def _add(path: Path, line: bytes) -> None:
     """Adds a line in one piece, so that those of several programs do not mix; after half a line, on one of its own."""
     with os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, SECRET), "r+b", buffering=0) as file:
+        _wait_for_others(file)
         if file.seek(0, os.SEEK_END):
             file.seek(-1, os.SEEK_END)
             line = line if file.read(1) == b"\n" else b"\n" + line
         file.write(line)
+
+
+def _wait_for_others(file: FileIO) -> None:
+    """Until nobody else is in the middle of a line; the file's end lets the next one in."""
+    with suppress(ImportError):  # Windows has no such lock; there an empty line may come between two
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def _read(file: Any) -> Iterator[Entry]:

@@ -249,13 +249,14 @@ async def test_a_frame_on_which_a_stage_fails_is_hidden_and_thirty_in_a_row_end_
         assert len(failed) == MOST_FAILURES
         await ended(session)
         assert not other.closed.is_set()
-        assert contrast(one.video.images[-1]) < contrast(one.video.images[15]) / 3  # it is blurred
+        assert contrast(one.video.images[-1]) < contrast(one.video.images[15]) / 5  # it is blurred
         await two.video.until(len(two.video.frames) + 5)
 
 
 def contrast(image: NDArray[np.uint8]) -> float:
-    """How much detail there is where the clip's face is."""
-    return float(cv2.Laplacian(image[FACE], cv2.CV_64F).std())
+    """How much detail there is where the clip's face is, without the finest: marks and the codec make some of that."""
+    coarse = cv2.resize(image[FACE], None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    return float(cv2.Laplacian(coarse, cv2.CV_64F).std())
 
 
 async def test_no_session_lasts_longer_than_allowed(studio_with: OtherStudio) -> None:
