@@ -28,6 +28,7 @@ from training.model import DecoderShape, EncoderShape
 from training.own import learned_from_footage, train_own
 from training.presets import EMBEDDED, PRESETS, start_of
 from training.preview import grid
+from training.processes import gathered
 from training.swap import FILE as SWAP_FILE
 from training.swap import SwapSettings, landmark_trunk, train_swap
 
@@ -155,14 +156,16 @@ def train(
     ] = False,
 ) -> None:
     """Train identities on people's own footage; writes swap.pt, preview.jpg and a history into --out."""
-    where, begun = prepare(threads, device), start_of(preset, start)
     settings = SwapSettings(batch=batch or PRESETS[preset].batch, seed=seed, workers=workers, log_steps=20)
     settings = replace(settings, rate=rate) if rate is not None else settings
-    eyes = Features(landmark_trunk(MODELS / "landmarks.onnx")).to(where) if features else None
-    write_sources(facesets, out)
-    with Ending() as ending:
-        train_own(facesets, out, Plan(minutes, steps), begun, resume, settings, where, eyes, ended=ending)
-    typer.echo(f"look at {out / 'preview.jpg'}")
+    with gathered(prepare(threads, device)) as (processes, where), Ending() as ending:
+        begun = start_of(preset, start)
+        eyes = Features(landmark_trunk(MODELS / "landmarks.onnx")).to(where) if features else None
+        if processes.leads:
+            write_sources(facesets, out)
+        train_own(facesets, out, Plan(minutes, steps), begun, resume, settings, where, eyes, ending, processes)
+        if processes.leads:
+            typer.echo(f"look at {out / 'preview.jpg'}")
     if ending.by is not None:
         raise typer.Exit(128 + ending.by)
 

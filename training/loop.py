@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from realtime.errors import LiveswapError, SettingsError
+from training.processes import ALONE, Processes
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ T = TypeVar("T")
 Net = TypeVar("Net", bound=nn.Module)
 PATIENCE: Final = 20  # steps in a row with a loss or a gradient that is no number
 RETURNS: Final = 3  # times that a training goes back before it ends
+RECENT: Final = 50  # steps over which the present speed is measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,11 @@ class Plan:
             return min(1.0, steps / self.steps)
         assert self.minutes is not None  # by __post_init__
         return min(1.0, seconds / (60 * self.minutes))
+
+    def left(self, seconds: float, steps: int) -> float:
+        """About how many seconds it takes yet, at the pace so far."""
+        progress = self.progress(seconds, steps)
+        return seconds * (1 - progress) / max(progress, 1e-9)
 
 
 def warm_cosine(progress: float, step: int, warm: int, hold: float, floor: float) -> float:
@@ -131,6 +138,21 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """What there is to see of a training after a step."""
+
+    step: int
+    seconds: float  # trained
+    left: float  # seconds to go, about
+    speed: float  # steps a second, of late
+    rate: float  # of learning, of the last group of weights
+    losses: Mapping[str, float]  # weighted, smoothed
+    numbers: Mapping[str, float]  # of the last test
+    tested: bool  # whether that was after this step
+    last: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Course(Generic[T]):
     """What is learned and how it is watched."""
 
@@ -140,6 +162,9 @@ class Course(Generic[T]):
     test: Callable[[], dict[str, float]]  # numbers for the log, on held-out items
     keep: Callable[[State], None]  # writes the checkpoint
     back: Callable[[], int] | None = None  # goes back to the last checkpoint; its step
+    watch: Callable[[Moment], None] | None = None  # sees each step; where nobody does, lines go to the log
+    processes: Processes = ALONE  # that train together; one of them tests, keeps and watches
+    tests_kept: bool = False  # whether there is a test before each checkpoint
     ended: Callable[[], bool] = lambda: False  # whether somebody wants it to end
     clip: float = 3.0  # largest norm of a gradient
     workers: int = 1  # threads that make batches
@@ -157,40 +182,61 @@ def fit(course: Course[T], plan: Plan, optimiser: torch.optim.Optimizer, average
     """
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     start, saved, guard, running = time.perf_counter() - state.seconds, state.seconds, Guard(), dict[str, float]()
-    returns = 0
+    returns, together, recent = 0, course.processes, deque[float](maxlen=RECENT)
+
+    def seen(tested: bool, last: bool = False) -> None:
+        if course.watch and together.leads:
+            speed = (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 else 0.0
+            rate, left = float(optimiser.param_groups[-1]["lr"]), plan.left(state.seconds, state.step)
+            course.watch(
+                Moment(state.step, state.seconds, left, speed, rate, dict(running), state.numbers, tested, last)
+            )
+
     with prepared(course.batches, state.step + state.skipped, course.workers) as batches:
         try:
-            while (progress := plan.progress(state.seconds, state.step)) < 1 and not course.ended():
+            while True:
+                state.seconds, ended = together.agreed(state.seconds, course.ended())
+                if ended or (progress := plan.progress(state.seconds, state.step)) >= 1:
+                    break
                 for group in optimiser.param_groups:
                     group["lr"] = group["initial_lr"] * course.factor(progress, state.step)
                 losses = course.losses(next(batches))
                 loss = torch.stack(list(losses.values())).sum()
+                parts = together.mean(torch.stack([part.detach() for part in losses.values()]).cpu()).tolist()
                 optimiser.zero_grad(set_to_none=True)
-                if guard.sees(loss.item()):
+                if guard.sees(sum(parts)):
                     loss.backward()  # type: ignore[no-untyped-call]
                     if guard.sees(torch.nn.utils.clip_grad_norm_(parameters, course.clip).item()):
                         optimiser.step()
                         guard.learned()
-                        for name, part in losses.items():
-                            running[name] = 0.98 * running.get(name, part.item()) + 0.02 * part.item()
+                        for name, part in zip(losses, parts, strict=True):
+                            running[name] = 0.98 * running.get(name, part) + 0.02 * part
                 state.step += 1
                 average.update(state.step)
                 state.seconds = time.perf_counter() - start
+                recent.append(state.seconds)
                 if guard.astray:
                     returns += 1
                     _go_back(course, state, returns)
                     guard.learned()
-                if state.step % course.test_steps == 0:
+                if not together.leads:
+                    continue
+                keeps = state.seconds - saved > course.save_seconds and guard.fine
+                tested = state.step % course.test_steps == 0 or (keeps and course.tests_kept)
+                if tested:
                     state.numbers = course.test()
-                if state.step % course.log_steps == 0:
+                if state.step % course.log_steps == 0 and not course.watch:
                     logger.info("%s%s", line(state, running), pace(state, plan))
-                if state.seconds - saved > course.save_seconds and guard.fine:
+                seen(tested)
+                if keeps:
                     saved = state.seconds
                     _keep(course, state)
         except KeyboardInterrupt:
             logger.info("interrupted at step %d, the checkpoint is kept", state.step)
-        state.numbers = course.test()
-        course.keep(state)
+        if together.leads:
+            state.numbers = course.test()
+            seen(tested=True, last=True)
+            course.keep(state)
     logger.info("%s", line(state, running))
     return state
 
@@ -222,6 +268,5 @@ def line(state: State, losses: Mapping[str, float]) -> str:
 
 def pace(state: State, plan: Plan) -> str:
     """What a line for the log says of time: steps a second, and about how many minutes are left."""
-    progress = plan.progress(state.seconds, state.step)
-    left = state.seconds * (1 - progress) / max(progress, 1e-9) / 60
+    left = plan.left(state.seconds, state.step) / 60
     return f" | {state.step / max(state.seconds, 1e-9):.1f} steps/s, {left:.1f} min left"

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import torch
@@ -100,12 +100,20 @@ def ssim(a: Tensor, b: Tensor, stride: int = 1) -> Tensor:
     return _similarity(*maps).mean(1, keepdim=True)
 
 
-def dssim(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
+Mean = Callable[[Tensor], Tensor]  # of a value over all processes; see Processes.mean
+
+
+def itself(value: Tensor) -> Tensor:
+    """The mean over all processes where there is one."""
+    return value
+
+
+def dssim(a: Tensor, b: Tensor, weight: Tensor, mean: Mean = itself) -> Tensor:
     """(1 - SSIM) / 2 at every other pixel, weighted by weight (n, 1, size, size)."""
     edge = WINDOW // 2
     like = ssim(a, b, stride=2)
     inner = weight[:, :, edge:-edge:2, edge:-edge:2]
-    return ((1 - like) / 2 * inner).sum() / (inner.sum() + 1e-6)
+    return ((1 - like) / 2 * inner).sum() / (mean(inner.sum()) + 1e-6)
 
 
 def _similarity(mean_a: Tensor, mean_b: Tensor, squares: Tensor, product: Tensor) -> Tensor:
@@ -124,13 +132,13 @@ class Features(nn.Module):
         super().__init__()
         self.layers = copy.deepcopy(trunk.shallow()).eval().requires_grad_(False)
 
-    def forward(self, a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
+    def forward(self, a: Tensor, b: Tensor, weight: Tensor, mean: Mean = itself) -> Tensor:
         """Mean difference as a share of b's features; pictures (n, 3, s, s) in 0..1, weight (n, 1, s, s)."""
         seen, wanted = (
             self.layers(picture.contiguous(memory_format=torch.channels_last) * 2 - 1) for picture in (a, b)
         )
         counts = F.adaptive_avg_pool2d(weight, seen.shape[-2:])
-        unlike: Tensor = ((seen - wanted).abs() * counts).sum() / ((wanted.abs() * counts).sum() + 1e-6)
+        unlike: Tensor = ((seen - wanted).abs() * counts).sum() / (mean((wanted.abs() * counts).sum()) + 1e-6)
         return unlike
 
 

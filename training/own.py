@@ -29,8 +29,11 @@ from training.model import Decoder, SwapNet
 from training.origin import fill
 from training.presets import Start
 from training.preview import pasted
-from training.swap import FILE, PREVIEW, SwapSettings, hold_still, losses_of, optimiser_of
+from training.processes import ALONE, Processes
+from training.step import Step
+from training.swap import FILE, PREVIEW, SwapSettings, hold_still, optimiser_of
 from training.warped import Warped
+from training.watching import Watcher
 
 logger = logging.getLogger(__name__)
 
@@ -50,11 +53,13 @@ def train_own(
     device: str = "cpu",
     features: Features | None = None,
     ended: Callable[[], bool] = lambda: False,
+    processes: Processes = ALONE,
+    watch: Watcher | None = None,
 ) -> State:
     """Trains on facesets (Faceset.open) and writes out/swap.pt, previews and a history; how far it came.
 
     Two people or more, or one where start names an embedded identity. The checkpoint is of the kind that train_swap
-    writes. Raises LiveswapError for what cannot be used.
+    writes, and knows nothing of how many processes there were. Raises LiveswapError for what cannot be used.
     """
     settings, where = settings or SwapSettings(), torch.device(device)
     facesets = [Faceset.open(source, at_least=4) for source in sources]
@@ -64,6 +69,7 @@ def train_own(
     learning = tuple(faceset.name for faceset in facesets)
     check_people(learning, start.against, settings.batch)
     names = (*learning, *((start.against,) if start.against else ()))
+    batches = Warped(facesets, start.encoder, start.decoder, settings.batch, settings.seed, processes)
     if not resume and (out / FILE).exists():
         raise LiveswapError(f"{out} holds a training already, wanted --resume to go on, or another --out")
     torch.manual_seed(settings.seed)
@@ -92,7 +98,11 @@ def train_own(
         kept = checkpoint.load(out / FILE, checkpoint.SWAP)
         state.skipped, best = int(kept["record"]["skipped"]), float(kept["record"]["best"])
         torch.set_rng_state(kept["random"])
-    batches = Warped(facesets, start.encoder, start.decoder, settings.batch, settings.seed)
+    told = all(faceset.blend is not None for faceset in facesets)
+    step = processes.joined(
+        Step(net, learning, settings.weights, features, settings.precision, processes.mean),
+        idle=not told and not start.against,
+    )
     tests = {faceset.name: batches.clean(faceset, SHOWN) for faceset in facesets}
     logger.info("own: %s, from step %d", {f.name: len(f.learned) for f in facesets}, state.step)
 
@@ -112,22 +122,29 @@ def train_own(
         checkpoint.save(out / FILE, checkpoint.SWAP, {**content, "random": torch.get_rng_state()})
         best = max(best, reached)
         checkpoint.remember(out / FILE, out / HISTORY, state.step, LAST, is_best)
-        show(crossings(average.net, tests, where), out, state.step)
+        picture = crossings(average.net, tests, where)
+        show(picture, out, state.step)
+        if watch:
+            watch.picture(state.step, picture)
 
     course = Course(
         batches=batches,
-        losses=lambda batch: losses_of(net, batch, learning, settings.weights, where, features),
+        losses=lambda batch: step(batch)[0],
         factor=lambda progress, step: warm_cosine(progress, step, 80, settings.hold, settings.floor),
         test=lambda: mended(average.net, tests, where),
         keep=keep,
         back=loaded,
         ended=ended,
+        watch=watch.step if watch else None,
+        processes=processes,
+        tests_kept=True,
         workers=settings.workers,
         log_steps=settings.log_steps,
         test_steps=settings.test_steps,
         save_seconds=settings.save_seconds,
     )
-    if not resume:
+    if not resume and processes.leads:
+        state.numbers = course.test()
         keep(state)  # so that there is something to go back to, and a first preview
     try:
         return fit(course, plan, optimiser, average, state)

@@ -2,42 +2,30 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import cv2
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from realtime.errors import LiveswapError, SettingsError
 from training import checkpoint
-from training.batches import PairBatch, Pairs, to_input
+from training.batches import Pairs
 from training.dataset import Dataset
 from training.evaluate import Subject, quick
 from training.layers import Trunk
 from training.loop import Average, Course, Plan, State, fit, warm_cosine
-from training.losses import TONE, Features, auxiliary_loss, dssim, focus, toned
+from training.losses import TONE, Features
 from training.model import DecoderShape, EncoderShape, SwapNet
 from training.origin import Origin, fill, landmark_net
 from training.preview import grid
+from training.step import PRECISIONS, Step, Weights
 
 logger = logging.getLogger(__name__)
 
 FILE: Final = "swap.pt"
 PREVIEW: Final = "preview.jpg"
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """How much each part of the loss counts."""
-
-    l1: float = 6.0
-    dssim: float = 4.0
-    mask: float = 0.5
-    auxiliary: float = 6.0
-    features: float = 0.4  # where a landmark net lends its eyes
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +38,8 @@ class SwapSettings:
     hold: float = 0.5  # the progress up to which the rate stays
     floor: float = 0.02  # of the rate, at the end
     average: float = 0.999  # of the moving average, each step
-    weights: Weights = Weights()
+    weights: Weights = field(default_factory=Weights)
+    precision: str = "bf16"
     seed: int = 0
     workers: int = 1  # threads that make batches
     log_steps: int = 100
@@ -63,52 +52,8 @@ class SwapSettings:
             raise SettingsError(
                 f"a batch of {self.batch} and a rate of {self.rate} were given, wanted at least 2 and above 0"
             )
-
-
-def losses_of(
-    net: SwapNet,
-    batch: PairBatch,
-    names: tuple[str, ...],
-    weights: Weights,
-    device: torch.device,
-    features: Features | None = None,
-) -> dict[str, Tensor]:
-    """The weighted parts of the loss of a batch whose equal parts belong to names in order."""
-    with torch.autocast(device.type, torch.bfloat16):
-        code = net.encoder(to_input(batch.pictures, device))
-        codes = list(zip(names, code.chunk(len(names)), strict=True))
-        drawn = torch.cat([net.decoders[name](part) for name, part in codes])
-    points = torch.from_numpy(batch.points).to(device)
-    result = drawing_losses(drawn.float(), batch, points, weights, features)
-    if batch.blend is not None and code.requires_grad:
-        told = [net.auxiliary(part.float(), name) for name, part in codes]
-        read, blend = (torch.cat(column) for column in zip(*told, strict=True))
-        truth = torch.from_numpy(batch.blend).to(device)
-        result["auxiliary"] = weights.auxiliary * auxiliary_loss(read, blend, points, truth)
-    return result
-
-
-def drawing_losses(
-    drawn: Tensor, batch: PairBatch, points: Tensor, weights: Weights, features: Features | None = None
-) -> dict[str, Tensor]:
-    """How far drawn (n, 4, S, S) logits are from the batch's targets."""
-    target = to_input(batch.targets, drawn.device).contiguous()  # mixed memory layouts are slow
-    mask = target[:, 3:]
-    seen = mask * (1 - to_input(batch.occluded[..., None], drawn.device))
-    truth, face = toned(target[:, :3], mask), torch.sigmoid(drawn[:, :3].contiguous())
-    # What is hidden behind a hand is drawn too, and counts a little: the mask's soft edge shows some of it.
-    weight = 0.25 * mask + 0.75 * seen * focus(points, target.shape[-1])
-    everywhere = weight + 0.01
-    far = F.smooth_l1_loss(face, truth, reduction="none", beta=0.01)
-    losses = {
-        "l1": weights.l1 * (far * everywhere).sum() / (3 * everywhere.sum()),
-        "dssim": weights.dssim * dssim(face * mask, truth * mask, weight),
-        "mask": weights.mask * F.binary_cross_entropy_with_logits(drawn[:, 3:], seen),
-    }
-    if features is not None:
-        with torch.autocast(drawn.device.type, torch.bfloat16):
-            losses["features"] = weights.features * features(face, truth, weight)
-    return losses
+        if self.precision not in PRECISIONS:
+            raise SettingsError(f"the precision {self.precision!r} is unknown, wanted one of {', '.join(PRECISIONS)}")
 
 
 def train_swap(
@@ -172,9 +117,10 @@ def train_swap(
         checkpoint.save(out / FILE, checkpoint.SWAP, checkpoint.contents(record, net, average.net, optimiser))
         cv2.imwrite(str(out / PREVIEW), grid(average.net, test, where))
 
+    step = Step(net, learning, settings.weights, eyes, settings.precision)
     course = Course(
         batches=Pairs(data, encoder, decoder, settings.batch, settings.seed, names=learning),
-        losses=lambda batch: losses_of(net, batch, learning, settings.weights, where, eyes),
+        losses=lambda batch: step(batch)[0],
         factor=lambda progress, step: warm_cosine(progress, step, 80, settings.hold, settings.floor),
         test=lambda: drawing_only(quick(average.net, test, where)) if only else quick(average.net, test, where),
         keep=keep,

@@ -13,6 +13,7 @@ from training.augment import Jitter, Webcam, chance, elastic, jittered, recrop, 
 from training.batches import PairBatch
 from training.faceset import Faceset
 from training.model import DecoderShape, EncoderShape, template_points
+from training.processes import ALONE, Processes
 
 JITTER: Final = Jitter(scale=0.08, degrees=8, shift=0.04)
 STILL: Final = Jitter(scale=0, degrees=0, shift=0)
@@ -26,17 +27,28 @@ class Warped:
     """Batch number k is always the same, and shows each person equally often."""
 
     def __init__(
-        self, facesets: Sequence[Faceset], encoder: EncoderShape, decoder: DecoderShape, batch: int, seed: int
+        self,
+        facesets: Sequence[Faceset],
+        encoder: EncoderShape,
+        decoder: DecoderShape,
+        batch: int,
+        seed: int,
+        processes: Processes = ALONE,
     ) -> None:
+        """batch: faces in all processes together. Raises SettingsError where they cannot be shared out evenly."""
         self._facesets, self._encoder, self._size = tuple(facesets), encoder, decoder.size
-        self._each, self._seed, self._webcam = max(1, batch // len(facesets)), seed, Webcam(seed, 0.5)
+        self._seed, self._webcam = seed, Webcam(seed, 0.5)
         self._template = template_points(1.0).numpy()
+        each = max(1, batch // len(facesets))
+        own = processes.share(each)
+        self._places = [(one, k * each + place) for k, one in enumerate(facesets) for place in own]
 
     def __call__(self, number: int) -> PairBatch:
-        """A training batch."""
-        rng = np.random.default_rng((self._seed, number))
-        chosen = [(one, int(rng.choice(one.learned))) for one in self._facesets for _ in range(self._each)]
-        return self._batch(chosen, [self._cut(one, index, rng) for one, index in chosen])
+        """This process's part of a training batch. Chance is each place's own, however many processes share them."""
+        chances = [np.random.default_rng((self._seed, number, place)) for _, place in self._places]
+        chosen = [(one, int(rng.choice(one.learned))) for (one, _), rng in zip(self._places, chances, strict=True)]
+        rows = [self._cut(one, index, rng) for (one, index), rng in zip(chosen, chances, strict=True)]
+        return self._batch(chosen, rows)
 
     def clean(self, faceset: Faceset, count: int | None = None) -> PairBatch:
         """Faces that training never sees, as they are: all of them, or count of them from all over."""

@@ -17,6 +17,7 @@ from realtime.errors import LiveswapError
 from tests.training.facesets import write_faceset
 from tests.training.test_command import run
 from training import own
+from training.batches import PairBatch
 from training.checkpoint import SWAP, load, load_swap
 from training.directions import evaluate_own
 from training.faceset import Faceset
@@ -26,7 +27,8 @@ from training.model import DecoderShape, EncoderShape, SwapNet
 from training.origin import Origin
 from training.own import train_own
 from training.presets import Start, start_of
-from training.swap import SwapSettings, losses_of
+from training.step import Drawn, Step
+from training.swap import SwapSettings
 from training.warped import Warped, relit
 
 ENCODER = EncoderShape(size=32, squeeze=16, eyes=16, mouth=16, code=64)
@@ -103,13 +105,13 @@ def test_a_training_that_goes_on_is_the_same_bit_for_bit(people: tuple[str, str]
 def test_a_training_whose_loss_is_no_number_goes_back_and_says_so(
     people: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    real, calls = losses_of, iter(range(1000))
+    real, calls = Step.forward, iter(range(1000))
 
-    def losses(*arguments: Any) -> dict[str, torch.Tensor]:
-        factor = torch.nan if 2 <= next(calls) < 22 else 1.0
-        return {name: value * factor for name, value in real(*arguments).items()}
+    def forward(step: Step, batch: PairBatch) -> tuple[dict[str, torch.Tensor], Drawn]:
+        factor, (losses, drawn) = torch.nan if 2 <= next(calls) < 22 else 1.0, real(step, batch)
+        return {name: value * factor for name, value in losses.items()}, drawn
 
-    monkeypatch.setattr(own, "losses_of", losses)
+    monkeypatch.setattr(Step, "forward", forward)
     state = tiny(people, tmp_path, 24)
     assert "no number for 20 steps up to step 22; went back to step 0" in caplog.text
     assert (state.step, state.skipped) == (24, 22)

@@ -1,0 +1,94 @@
+"""One step's way from a batch to its losses, as a module, so that engines for many processes can wrap it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from training.batches import PairBatch, to_input
+from training.losses import Features, Mean, auxiliary_loss, dssim, focus, itself, toned
+from training.model import SwapNet
+
+PRECISIONS: Final = ("fp32", "bf16")  # of convolutions and matrix products; weights and losses are always in fp32
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """How much each part of the loss counts."""
+
+    l1: float = 6.0
+    dssim: float = 4.0
+    mask: float = 0.5
+    auxiliary: float = 6.0
+    features: float = 0.4  # where a landmark net lends its eyes
+
+
+class Drawn(NamedTuple):
+    """What a step drew, for whoever judges it further."""
+
+    face: Tensor  # (n, 3, S, S) 0..1
+    truth: Tensor  # (n, 3, S, S) toned
+    mask: Tensor  # (n, 1, S, S)
+
+
+class Step(nn.Module):
+    """Draws a batch, whose equal parts belong to `names` in order, and says how far that is from the truth."""
+
+    def __init__(
+        self,
+        net: SwapNet,
+        names: Sequence[str],
+        weights: Weights,
+        features: Features | None = None,
+        precision: str = "bf16",
+        mean: Mean = itself,
+    ) -> None:
+        super().__init__()
+        self.net, self.features = net, features
+        self.precision = precision
+        self._names, self._weights, self._mean = tuple(names), weights, mean
+
+    def forward(self, batch: PairBatch) -> tuple[dict[str, Tensor], Drawn]:
+        """The weighted parts of the loss, and what was drawn."""
+        net, device = self.net, next(self.net.parameters()).device
+        with self.cast(device):
+            code = net.encoder(to_input(batch.pictures, device))
+            codes = list(zip(self._names, code.chunk(len(self._names)), strict=True))
+            logits = torch.cat([net.decoders[name](part) for name, part in codes]).float()
+        points = torch.from_numpy(batch.points).to(device)
+        losses, drawn = self._of_drawing(logits, batch, points)
+        if batch.blend is not None and code.requires_grad:
+            told = [net.auxiliary(part.float(), name) for name, part in codes]
+            read, blend = (torch.cat(column) for column in zip(*told, strict=True))
+            truth = torch.from_numpy(batch.blend).to(device)
+            losses["auxiliary"] = self._weights.auxiliary * auxiliary_loss(read, blend, points, truth)
+        return losses, drawn
+
+    def cast(self, device: torch.device) -> torch.autocast:
+        """Within it, convolutions and matrix products have this step's precision."""
+        return torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+    def _of_drawing(self, logits: Tensor, batch: PairBatch, points: Tensor) -> tuple[dict[str, Tensor], Drawn]:
+        """How far logits (n, 4, S, S) are from the batch's targets."""
+        weights, mean = self._weights, self._mean
+        target = to_input(batch.targets, logits.device).contiguous()  # mixed memory layouts are slow
+        mask = target[:, 3:]
+        seen = mask * (1 - to_input(batch.occluded[..., None], logits.device))
+        truth, face = toned(target[:, :3], mask), torch.sigmoid(logits[:, :3].contiguous())
+        # What is hidden behind a hand is drawn too, and counts a little: the mask's soft edge shows some of it.
+        weight = 0.25 * mask + 0.75 * seen * focus(points, target.shape[-1])
+        everywhere = weight + 0.01
+        far = F.smooth_l1_loss(face, truth, reduction="none", beta=0.01)
+        # What is divided by is that of the whole batch, so that parts of it add up to the same loss.
+        losses = {
+            "l1": weights.l1 * (far * everywhere).sum() / (3 * mean(everywhere.sum())),
+            "dssim": weights.dssim * dssim(face * mask, truth * mask, weight, mean),
+            "mask": weights.mask * F.binary_cross_entropy_with_logits(logits[:, 3:], seen),
+        }
+        if self.features is not None:
+            with self.cast(logits.device):
+                losses["features"] = weights.features * self.features(face, truth, weight, mean)
+        return losses, Drawn(face, truth, mask)
