@@ -11,9 +11,9 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 import cv2
 import typer
@@ -328,7 +328,10 @@ def serve(
     behind_proxy: Annotated[
         bool, typer.Option("--behind-proxy", help="Clients are who X-Forwarded-For says, for the limits.")
     ] = False,
-    max_sessions: Annotated[int, typer.Option(metavar="N", help="At once.")] = 4,
+    workers: Annotated[
+        int, typer.Option(metavar="N", help="Processes that sessions are spread over; 1 for this one alone.")
+    ] = 1,
+    max_sessions: Annotated[int, typer.Option(metavar="N", help="At once, of all workers together.")] = 4,
     most_viewers: Annotated[int, typer.Option(metavar="N", help="Of each session.")] = 8,
     offers_per_minute: Annotated[int, typer.Option(metavar="N", help="Of each client.")] = 60,
     ice_servers: Annotated[
@@ -373,11 +376,28 @@ def serve(
     asked = picked(server.ServeSettings, context.params)
     pictures = picked(media.MediaSettings, context.params)
     settings = load(config, {name: context.params.get(name) for name in named(Settings)})
+    if asked.workers > 1:
+        serve_with_workers(settings, pictures, asked, threads, verbose)
     cv2.setNumThreads(settings.threads)
     try:
         studio = session.Studio.load(settings, pictures)
         say_choice(settings, studio.shelf)
         ended_by = asyncio.run(server.serve(studio, asked, typer.echo))
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED + signal.SIGINT) from None
+    raise typer.Exit(INTERRUPTED + ended_by)
+
+
+def serve_with_workers(settings: Settings, media: Any, asked: Any, threads: int | None, verbose: int) -> NoReturn:
+    """Serves with several processes, which load the models; each takes its share of the cores unless told otherwise."""
+    from realtime.webrtc import front, server, workers
+
+    if threads is None:
+        share = workers.threads_each(settings.threads, asked.workers, workers.cores())
+        settings = replace(settings, threads=share)
+    try:
+        serving = server.served(front.listening(settings, media, asked, verbose), asked, typer.echo)
+        ended_by = asyncio.run(serving)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED + signal.SIGINT) from None
     raise typer.Exit(INTERRUPTED + ended_by)

@@ -5,9 +5,11 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+from aiohttp import web
 
 from realtime.errors import UnknownIdentity
 from realtime.settings import Settings
@@ -40,24 +42,53 @@ class Link:
         return cls(ufrags_in(offer))
 
 
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What a session is known by."""
+
+    number: int  # in the log
+    key: str  # secret: who knows it may change and end the session
+    name: str  # who knows this one may watch
+
+    @classmethod
+    def made(cls, number: int, name: str = "") -> "Ticket":
+        """One with a key that nobody can guess, and such a name where none is given."""
+        return cls(number, secrets.token_urlsafe(18), name or secrets.token_urlsafe(18))
+
+
+TICKET: Final = "ticket"  # where a request holds one
+
+
 @dataclass(slots=True)
 class Guest:
     """One session that is in."""
 
-    key: str  # secret: who knows it may change and end the session
-    name: str  # who knows this one may watch
-    number: int
+    ticket: Ticket
     session: Session
     link: Link
     since: float = field(default_factory=time.monotonic)
     viewers: dict[str, Link] = field(default_factory=dict)
     waiting: asyncio.Task[None] | None = None  # for the session's end
 
+    @property
+    def key(self) -> str:
+        """As the ticket has it."""
+        return self.ticket.key
+
+    @property
+    def name(self) -> str:
+        """As the ticket has it."""
+        return self.ticket.name
+
 
 class Lobby:
     """All sessions of one server."""
 
-    def __init__(self, studio: Studio, settings: ServeSettings) -> None:
+    def __init__(
+        self, studio: Studio, settings: ServeSettings, ended: Callable[[str], None] = lambda key: None
+    ) -> None:
+        """ended hears the key of each session that is over."""
+        self._ended = ended
         self._studio = studio
         self._settings = settings
         self._guests: dict[str, Guest] = {}
@@ -80,30 +111,34 @@ class Lobby:
         """Frames in, out and dropped since the server began."""
         return {key: self._past[key] + sum(_number(each, key) for each in self.numbers) for key in TOTALS}
 
-    async def enter(self, wish: Wish, offer: str, name: str = "") -> tuple[Guest, str]:
+    async def enter(self, wish: Wish, offer: str, name: str = "", ticket: Ticket | None = None) -> tuple[Guest, str]:
         """A new session and the answer to its offer; name is what viewers know it by.
 
+        A ticket was made by whoever shares sessions out, who has seen to room and names.
         Raises Refusal (503 when full, 409 for a name that is taken), OfferRefused, UnknownIdentity, SettingsError.
         """
-        self._check_room(name)
-        key = secrets.token_urlsafe(18)
-        self._number += 1
-        session = self._studio.session(str(self._number), wish)
-        guest = Guest(key, name or secrets.token_urlsafe(18), self._number, session, Link.of(offer))
-        self._guests[key] = guest
+        if ticket is None:
+            self._check_room(name)
+            self._number += 1
+            ticket = Ticket.made(self._number, name)
+        elif self._closing:
+            raise closing_down()
+        session = self._studio.session(str(ticket.number), wish)
+        guest = Guest(ticket, session, Link.of(offer))
+        self._guests[ticket.key] = guest
         try:
             answer = await _in_time(session.answer(offer))
         except BaseException:
             await self._leave(guest)
             raise
         guest.waiting = asyncio.create_task(self._until_closed(guest))
-        logger.info("session %d began as %s", guest.number, wish.identity)
+        logger.info("session %d began as %s", ticket.number, wish.identity)
         return guest, answer
 
     def guest(self, key: str) -> Guest:
         """The session of that key. Raises Refusal with 404."""
         if (guest := self._guests.get(key)) is None:
-            raise Refusal(404, "there is no such session, or it has ended")
+            raise no_session()
         return guest
 
     def watched(self, name: str) -> Guest:
@@ -157,17 +192,16 @@ class Lobby:
 
     def _check_room(self, name: str) -> None:
         if self._closing:
-            raise Refusal(503, "this server is closing down", _retry())
+            raise closing_down()
         if len(self._guests) >= self._settings.max_sessions:
-            most = self._settings.max_sessions
-            sentence = f"all {most} sessions of this server are taken, wanted one that is free: try again later"
-            raise Refusal(503, sentence, _retry())
+            raise no_room(self._settings.max_sessions)
         if name and any(guest.name == name for guest in self._guests.values()):
-            raise Refusal(409, "a session of that name is under way, wanted another name")
+            raise name_taken()
 
     async def _leave(self, guest: Guest) -> None:
         if self._guests.pop(guest.key, None) is None:
             return
+        self._ended(guest.key)
         if guest.waiting is not None and guest.waiting is not asyncio.current_task():
             guest.waiting.cancel()
         await guest.session.close()
@@ -175,11 +209,44 @@ class Lobby:
         for key in TOTALS:
             self._past[key] += _number(numbers, key)
         seconds = time.monotonic() - guest.since
-        logger.info("session %d ended after %.0f s, %s frames out", guest.number, seconds, numbers.get("frames_out", 0))
+        frames = numbers.get("frames_out", 0)
+        logger.info("session %d ended after %.0f s, %s frames out", guest.ticket.number, seconds, frames)
 
     async def _until_closed(self, guest: Guest) -> None:
         await guest.session.closed.wait()
         await self._leave(guest)
+
+
+def ticket_of(request: web.Request) -> Ticket | None:
+    """The ticket that a request brings along; those of clients bring none."""
+    ticket: Ticket | None = request.get(TICKET)
+    return ticket
+
+
+def no_room(most: int) -> Refusal:
+    """All sessions are taken."""
+    sentence = f"all {most} sessions of this server are taken, wanted one that is free: try again later"
+    return Refusal(503, sentence, retry())
+
+
+def name_taken() -> Refusal:
+    """Two sessions of one name would be watched by each other's viewers."""
+    return Refusal(409, "a session of that name is under way, wanted another name")
+
+
+def no_session() -> Refusal:
+    """Nobody has that key or name."""
+    return Refusal(404, "there is no such session, or it has ended")
+
+
+def closing_down() -> Refusal:
+    """Nobody enters any more."""
+    return Refusal(503, "this server is closing down", retry())
+
+
+def retry() -> dict[str, str]:
+    """The header that says when to try again."""
+    return {"Retry-After": RETRY_S}
 
 
 def usual_wish(studio: Studio) -> Wish:
@@ -209,16 +276,12 @@ async def _in_time(answering: Coroutine[Any, Any, str]) -> str:
             return await answering
     except TimeoutError as error:
         raise Refusal(
-            503, f"no answer was found within {ANSWER_S:g} s, wanted ICE servers that speak", _retry()
+            503, f"no answer was found within {ANSWER_S:g} s, wanted ICE servers that speak", retry()
         ) from error
 
 
 def _no_viewer() -> Refusal:
     return Refusal(404, "there is no such viewer, or it has left")
-
-
-def _retry() -> dict[str, str]:
-    return {"Retry-After": RETRY_S}
 
 
 def _number(numbers: Numbers, key: str) -> float:

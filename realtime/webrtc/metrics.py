@@ -32,19 +32,13 @@ class Metrics(Collector):
         self._lobby = lobby
         self._most = most
         self._registry = CollectorRegistry()
-        self._answers = Counter(
-            "liveswap_http_answers",
-            "HTTP requests that were answered.",
-            ("method", "address", "status"),
-            registry=self._registry,
-        )
+        self._answers = answers_counter(self._registry)
         self._registry.register(self)
-        ProcessCollector(registry=self._registry)
+        process_figures(self._registry)
 
     def count(self, method: str, address: str, status: int) -> None:
         """Notes an answer; address is the pattern of the address, so that there are few."""
-        known = method if method in ("GET", "HEAD", "OPTIONS", "POST", "PATCH", "DELETE") else "other"
-        self._answers.labels(known, address, str(status)).inc()
+        counted(self._answers, method, address, status)
 
     def collect(self) -> Iterator[Metric]:
         """What is true now; called by the registry."""
@@ -62,6 +56,23 @@ class Metrics(Collector):
     async def text(self, _: web.Request) -> web.Response:
         """The answer to GET /metrics."""
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def answers_counter(registry: CollectorRegistry) -> Counter:
+    """A counter of answers, in that registry."""
+    labels = ("method", "address", "status")
+    return Counter("liveswap_http_answers", "HTTP requests that were answered.", labels, registry=registry)
+
+
+def counted(answers: Counter, method: str, address: str, status: int) -> None:
+    """Notes an answer; a method that nobody knows is one of the others."""
+    known = method if method in ("GET", "HEAD", "OPTIONS", "POST", "PATCH", "DELETE") else "other"
+    answers.labels(known, address, str(status)).inc()
+
+
+def process_figures(registry: CollectorRegistry) -> None:
+    """Adds what this process takes of the machine."""
+    ProcessCollector(registry=registry)
 
 
 def known_values(sessions: list[Numbers], key: str) -> list[float]:

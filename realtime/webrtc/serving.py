@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import socket
 import ssl
 from dataclasses import dataclass
 from typing import Final
@@ -9,6 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from realtime.errors import SettingsError
 
+MOST_WORKERS: Final = 64
 _LEAST_TOKEN: Final = 8  # characters
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")  # what a bearer header may carry (RFC 6750)
 
@@ -24,12 +26,16 @@ class ServeSettings:
     keyfile: str = ""  # its key, where that lies in a file of its own
     origins: tuple[str, ...] = ()  # pages elsewhere that may call, as scheme://host[:port]
     behind_proxy: bool = False  # the last address in X-Forwarded-For is the client
-    max_sessions: int = 4
+    max_sessions: int = 4  # of all workers together
     offers_per_minute: int = 60  # of each client; as many may come at once
+    workers: int = 1  # processes that sessions are spread over; one: this process itself
 
     def __post_init__(self) -> None:
         _within("port", self.port, 0, 65535)
         _within("max_sessions", self.max_sessions, 1, 1000)
+        _within("workers", self.workers, 1, MOST_WORKERS)
+        if self.workers > 1 and not hasattr(socket, "AF_UNIX"):
+            raise SettingsError(f"{self.workers} workers want a system with Unix sockets, such as Linux or macOS")
         _within("offers_per_minute", self.offers_per_minute, 1, 100_000)
         if not self.host.strip():
             raise SettingsError("host is empty, wanted an address of this machine, such as 127.0.0.1")

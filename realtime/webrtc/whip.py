@@ -8,7 +8,7 @@ from aiohttp import web
 
 from realtime.webrtc.answers import Refusal
 from realtime.webrtc.bodies import text_of
-from realtime.webrtc.lobby import NAME, Link, Lobby, ufrags_in
+from realtime.webrtc.lobby import NAME, Link, Lobby, ticket_of, ufrags_in
 from realtime.webrtc.media import IceServer, Wish
 from realtime.webrtc.serving import ServeSettings
 
@@ -20,46 +20,26 @@ CHOICES: Final = tuple(choice.name for choice in fields(Wish))
 class Whip:
     """The addresses of both protocols."""
 
-    def __init__(self, lobby: Lobby, servers: tuple[IceServer, ...], settings: ServeSettings) -> None:
+    def __init__(self, lobby: Lobby, servers: tuple[IceServer, ...]) -> None:
         self._lobby = lobby
         self._links = tuple(ice_link(server) for server in servers)
-        self._settings = settings
 
     def routes(self) -> list[web.RouteDef]:
         """What the application has to know."""
         return [
             web.post("/whip", self.publish),
-            web.options("/whip", self.options("POST", {"Accept-Post": SDP})),
             web.patch("/whip/{key}", self.publisher_candidates),
             web.delete("/whip/{key}", self.unpublish),
-            web.options("/whip/{key}", self.options("PATCH, DELETE", {"Accept-Patch": FRAGMENT})),
             web.post("/whep/{name}", self.watch),
-            web.options("/whep/{name}", self.options("POST", {"Accept-Post": SDP})),
             web.patch("/whep/{name}/{viewer}", self.viewer_candidates),
             web.delete("/whep/{name}/{viewer}", self.unwatch),
-            web.options("/whep/{name}/{viewer}", self.options("PATCH, DELETE", {"Accept-Patch": FRAGMENT})),
         ]
-
-    def options(
-        self, methods: str, headers: Mapping[str, str]
-    ) -> Callable[[web.Request], Coroutine[Any, Any, web.Response]]:
-        """Says what an address takes, also to the browser of a page elsewhere that is allowed to call."""
-
-        async def said(request: web.Request) -> web.Response:
-            told = {"Allow": f"{methods}, OPTIONS", **headers}
-            if request.headers.get("Origin", "") in self._settings.origins:
-                told["Access-Control-Allow-Methods"] = methods
-                told["Access-Control-Allow-Headers"] = "Authorization, Content-Type, If-Match"
-                told["Access-Control-Max-Age"] = "600"
-            return web.Response(status=204, headers=told)
-
-        return said
 
     async def publish(self, request: web.Request) -> web.Response:
         """POST /whip: a camera comes in."""
         wish, name = wanted(tuple(request.query.items()), self._lobby.usual)
         offer = await text_of(request, SDP, {"Accept-Post": SDP})
-        guest, answer = await self._lobby.enter(wish, offer, name)
+        guest, answer = await self._lobby.enter(wish, offer, name, ticket_of(request))
         watching = f'</whep/{guest.name}>; rel="urn:ietf:params:whep"'
         return self._created(f"/whip/{guest.key}", guest.link, answer, (watching,))
 
@@ -101,6 +81,37 @@ class Whip:
         for each in (*self._links, *links):
             response.headers.add("Link", each)
         return response
+
+
+def options(settings: ServeSettings) -> list[web.RouteDef]:
+    """OPTIONS of every address that changes something."""
+    return [
+        web.options(address, _telling(settings, methods, headers))
+        for address, methods, headers in (
+            ("/offer", "POST", {}),
+            ("/offer/{key}", "DELETE", {}),
+            ("/whip", "POST", {"Accept-Post": SDP}),
+            ("/whip/{key}", "PATCH, DELETE", {"Accept-Patch": FRAGMENT}),
+            ("/whep/{name}", "POST", {"Accept-Post": SDP}),
+            ("/whep/{name}/{viewer}", "PATCH, DELETE", {"Accept-Patch": FRAGMENT}),
+        )
+    ]
+
+
+def _telling(
+    settings: ServeSettings, methods: str, headers: Mapping[str, str]
+) -> Callable[[web.Request], Coroutine[Any, Any, web.Response]]:
+    """Says what an address takes, also to the browser of a page elsewhere that is allowed to call."""
+
+    async def said(request: web.Request) -> web.Response:
+        told = {"Allow": f"{methods}, OPTIONS", **headers}
+        if request.headers.get("Origin", "") in settings.origins:
+            told["Access-Control-Allow-Methods"] = methods
+            told["Access-Control-Allow-Headers"] = "Authorization, Content-Type, If-Match"
+            told["Access-Control-Max-Age"] = "600"
+        return web.Response(status=204, headers=told)
+
+    return said
 
 
 async def fragment_of(request: web.Request, link: Link) -> str:

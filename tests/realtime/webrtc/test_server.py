@@ -26,8 +26,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from realtime.errors import SettingsError, UnknownIdentity
 from realtime.settings import Settings
 from realtime.webrtc import server
-from realtime.webrtc.server import PAGE, ServeSettings, listening, page_files
+from realtime.webrtc.server import ServeSettings, listening
 from realtime.webrtc.session import Studio
+from realtime.webrtc.site import PAGE, page_files
 from tests.realtime.conftest import Say
 from tests.realtime.webrtc.people import PATIENCE, Client, Clip, Looks, demo
 from tests.realtime.webrtc.web import error_of, opened, shows
