@@ -11,8 +11,10 @@ REMEMBERED: Final = 1000  # sessions whose worker has died: whoever asks for one
 class Whereabouts:
     """The sessions of all workers, those included that are being made."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, remembered: int = REMEMBERED) -> None:
+        """At most so many sessions at once, and so many lost ones that are remembered."""
         self._most = most
+        self._remembered = remembered
         self._at: dict[str, tuple[Ticket, int]] = {}  # by key, with the worker's number
         self._keys: dict[str, str] = {}  # by name
         self._lost: dict[str, None] = {}  # keys and names, the oldest first
@@ -64,7 +66,7 @@ class Whereabouts:
         for ticket in gone:
             self.forget(ticket.key)
             self._lost |= {ticket.key: None, ticket.name: None}
-        while len(self._lost) > 2 * REMEMBERED:
+        while len(self._lost) > 2 * self._remembered:
             del self._lost[next(iter(self._lost))]
         return len(gone)
 

@@ -384,9 +384,8 @@ def test_whereabouts_know_who_is_where_until_they_are_told_otherwise() -> None:
     assert where.of_key(where.reserve(1, "obs").key) == where.of_name("obs") == 1  # the name is of use again
 
 
-def test_sessions_that_were_lost_are_remembered_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("realtime.webrtc.whereabouts.REMEMBERED", 2)
-    where = Whereabouts(3)
+def test_sessions_that_were_lost_are_remembered_but_not_for_ever() -> None:
+    where = Whereabouts(3, remembered=2)
     keys = [where.reserve(0).key for _ in range(3)]
     where.lose(0)
     found = []
