@@ -31,6 +31,7 @@ from training.preview import grid
 from training.processes import gathered
 from training.swap import FILE as SWAP_FILE
 from training.swap import SwapSettings, landmark_trunk, train_swap
+from training.watching import watched
 
 app = typer.Typer(
     help="Train identities on people who do not exist, and measure what came out.",
@@ -163,7 +164,9 @@ def train(
         eyes = Features(landmark_trunk(MODELS / "landmarks.onnx")).to(where) if features else None
         if processes.leads:
             write_sources(facesets, out)
-        train_own(facesets, out, Plan(minutes, steps), begun, resume, settings, where, eyes, ending, processes)
+        console, plan = Console(stderr=True) if processes.leads else None, Plan(minutes, steps)
+        with watched(out, settings.log_steps, console) as watch:
+            train_own(facesets, out, plan, begun, resume, settings, where, eyes, ending, processes, watch)
         if processes.leads:
             typer.echo(f"look at {out / 'preview.jpg'}")
     if ending.by is not None:

@@ -48,7 +48,9 @@ class Plan:
         return min(1.0, seconds / (60 * self.minutes))
 
     def left(self, seconds: float, steps: int) -> float:
-        """About how many seconds it takes yet, at the pace so far."""
+        """About how many seconds it takes yet, at the pace so far; by steps it is 0 before the first."""
+        if self.minutes is not None:
+            return max(0.0, 60 * self.minutes - seconds)
         progress = self.progress(seconds, steps)
         return seconds * (1 - progress) / max(progress, 1e-9)
 
@@ -135,11 +137,12 @@ class State:
     seconds: float = 0.0  # trained, pauses not counted
     numbers: dict[str, float] = field(default_factory=dict)  # the last test
     skipped: int = 0  # batches that were left behind when the training went back to an earlier step
+    losses: dict[str, float] = field(default_factory=dict)  # weighted, smoothed
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What there is to see of a training after a step."""
+    """What there is to see of a training: before its first step, where it begins or goes on, and after each."""
 
     step: int
     seconds: float  # trained
@@ -149,7 +152,8 @@ class Moment:
     losses: Mapping[str, float]  # weighted, smoothed
     numbers: Mapping[str, float]  # of the last test
     tested: bool  # whether that was after this step
-    last: bool = False
+    first: bool = False  # before any step
+    last: bool = False  # after all, once more
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,16 +185,18 @@ def fit(course: Course[T], plan: Plan, optimiser: torch.optim.Optimizer, average
     A checkpoint that cannot be written is tried again later, but the last one. Raises LiveswapError.
     """
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    start, saved, guard, running = time.perf_counter() - state.seconds, state.seconds, Guard(), dict[str, float]()
+    start, saved, guard, running = time.perf_counter() - state.seconds, state.seconds, Guard(), state.losses
     returns, together, recent = 0, course.processes, deque[float](maxlen=RECENT)
 
-    def seen(tested: bool, last: bool = False) -> None:
+    def seen(tested: bool, first: bool = False, last: bool = False) -> None:
         if course.watch and together.leads:
             speed = (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 else 0.0
             rate, left = float(optimiser.param_groups[-1]["lr"]), plan.left(state.seconds, state.step)
             course.watch(
-                Moment(state.step, state.seconds, left, speed, rate, dict(running), state.numbers, tested, last)
+                Moment(state.step, state.seconds, left, speed, rate, dict(running), state.numbers, tested, first, last)
             )
+
+    seen(tested=bool(state.numbers), first=True)
 
     with prepared(course.batches, state.step + state.skipped, course.workers) as batches:
         try:
@@ -259,7 +265,7 @@ def _keep(course: Course[T], state: State) -> None:
         logger.warning("%s; the one before stays, the training goes on", error)
 
 
-def line(state: State, losses: Mapping[str, float]) -> str:
+def line(state: State | Moment, losses: Mapping[str, float]) -> str:
     """One line for the log: step, seconds, weighted losses, the last test."""
     said = " ".join(f"{name} {value:.4f}" for name, value in losses.items())
     tested = " ".join(f"{name} {value:.3f}" for name, value in state.numbers.items())

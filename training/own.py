@@ -96,7 +96,9 @@ def train_own(
     if resume:
         state.step = loaded()
         kept = checkpoint.load(out / FILE, checkpoint.SWAP)
-        state.skipped, best = int(kept["record"]["skipped"]), float(kept["record"]["best"])
+        said = kept["record"]
+        state.skipped, state.numbers, best = int(said["skipped"]), dict(said["test"]), float(said["best"])
+        state.losses = dict(said.get("smoothed", {}))
         torch.set_rng_state(kept["random"])
     told = all(faceset.blend is not None for faceset in facesets)
     step = processes.joined(
@@ -116,7 +118,7 @@ def train_own(
             "skipped": state.skipped, "losses": asdict(settings.weights),
             "only": list(learning) if start.against else [],
             "start": start.origin.summary() if start.origin else {}, "features": features is not None,
-            "best": max(best, reached), "test": state.numbers,
+            "best": max(best, reached), "test": state.numbers, "smoothed": dict(state.losses),
         }  # fmt: skip
         content = checkpoint.contents(record, net, average.net, optimiser)
         checkpoint.save(out / FILE, checkpoint.SWAP, {**content, "random": torch.get_rng_state()})

@@ -1,25 +1,28 @@
-"""What sees a training go on: lines in the log, curves in a file, TensorBoard, a display in the terminal."""
+"""What sees a training go on: lines in the log or a display in the terminal, and curves in a file."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Final, Protocol
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 
-from training.loop import Moment
+from training.curves import Curves
+from training.display import displayed
+from training.loop import Moment, line
 
 logger = logging.getLogger(__name__)
-
-CURVES: Final = "curves.jsonl"  # a line for each moment that was noted
 
 
 class Watcher(Protocol):
     """Sees each step, and each preview."""
 
     def step(self, moment: Moment) -> None:
-        """After a step; at step 0 before the first, where a training begins."""
+        """Before the first step, where a training begins or goes on, and after each."""
 
     def picture(self, step: int, picture: NDArray[np.uint8]) -> None:
         """A preview, (h, w, 3) BGR."""
@@ -40,3 +43,33 @@ class All:
         """Each sees it."""
         for watcher in self.watchers:
             watcher.picture(step, picture)
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """A line in the log every `every` steps, for where there is no terminal."""
+
+    every: int
+
+    def step(self, moment: Moment) -> None:
+        """Says where it stands."""
+        if moment.step % self.every == 0 and not (moment.first or moment.last):
+            said = line(moment, moment.losses)
+            logger.info("%s | %.2f it/s, %.1f min left", said, moment.speed, moment.left / 60)
+
+    def picture(self, step: int, picture: NDArray[np.uint8]) -> None:
+        """There are none in a log."""
+
+
+@contextmanager
+def watched(out: Path, every: int, console: Console | None) -> Iterator[Watcher]:
+    """Whoever sees a training in the folder out: a display where console is a terminal, or lines; the curves' file.
+
+    every: the steps between two lines. Nobody sees it without a console: another process shows it.
+    """
+    with ExitStack() as stack:
+        if console is None:
+            yield All([])
+            return
+        shown = stack.enter_context(displayed(console)) if console.is_terminal else Lines(every)
+        yield All([shown, Curves(out, every)])

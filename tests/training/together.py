@@ -27,7 +27,7 @@ class Seen:
         self.losses: list[dict[str, float]] = []
 
     def step(self, moment: Moment) -> None:
-        if not moment.last:
+        if not (moment.first or moment.last):
             self.losses.append(dict(moment.losses))
 
     def picture(self, step: int, picture: object) -> None:
