@@ -17,7 +17,7 @@ from training.heads.person import Anatomy, Look, Person, random_look
 from training.heads.renderer import Floats, Material, Mesh, Part, Renderer, Surroundings, tone_map
 from training.heads.skin import plain_skin
 
-_DISTANCE: Final = 11.0  # head units from the camera, about 90 cm
+DISTANCE: Final = 11.0  # head units from the camera, about 90 cm
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ _PAIRED: Final = ("mouthSmile", "mouthUpperUp", "mouthLowerDown", "mouthStretch"
                   "browInnerUp", "browDown", "cheekSquint", "eyeSquint")  # fmt: skip
 
 
-def _smooth(rng: np.random.Generator, n: int, period: float) -> Floats:
+def smooth(rng: np.random.Generator, n: int, period: float) -> Floats:
     """Smooth noise of unit variance whose ups and downs last about `period` frames."""
     kernel = np.exp(-0.5 * (np.arange(-3 * period, 3 * period + 1) / (period / 2)) ** 2)
     raw = np.convolve(rng.normal(size=n + len(kernel)), kernel, "same")[len(kernel) // 2 :][:n]
@@ -69,14 +69,14 @@ def _smooth(rng: np.random.Generator, n: int, period: float) -> Floats:
 def perform(rng: np.random.Generator, n: int, fps: float) -> Performance:
     """Speech-like mouth, blinks, glances, nods; two head turns and a smile."""
     t = np.arange(n) / fps
-    speaking = 1 / (1 + np.exp(-6 * (_smooth(rng, n, fps * 0.9) + 0.5)))
-    syllables = np.maximum(0, 0.55 + 0.75 * _smooth(rng, n, fps * 0.085)) * speaking
+    speaking = 1 / (1 + np.exp(-6 * (smooth(rng, n, fps * 0.9) + 0.5)))
+    syllables = np.maximum(0, 0.55 + 0.75 * smooth(rng, n, fps * 0.085)) * speaking
     position = t / max(t[-1], 1e-6)
     smile = np.exp(-(((position - 0.42) / 0.05) ** 2)) + np.exp(-(((position - 0.93) / 0.07) ** 2))
     turn = 32 * np.exp(-(((position - 0.62) / 0.055) ** 2)) - 30 * np.exp(-(((position - 0.77) / 0.055) ** 2))
 
     def shape(period: float, gain: float, bias: float = 0.0) -> Floats:
-        return np.asarray(np.clip(bias + gain * _smooth(rng, n, fps * period), 0, 1) * speaking, np.float32)
+        return np.asarray(np.clip(bias + gain * smooth(rng, n, fps * period), 0, 1) * speaking, np.float32)
 
     shapes = {
         "mouthFunnel": shape(0.15, 0.25),
@@ -88,17 +88,17 @@ def perform(rng: np.random.Generator, n: int, fps: float) -> Performance:
         "mouthSmile": np.clip(shape(0.8, 0.15, 0.05) + 0.85 * smile, 0, 1),
         "cheekSquint": 0.5 * smile,
         "eyeSquint": 0.25 * smile,
-        "browInnerUp": np.clip(0.35 * _smooth(rng, n, fps * 0.5), 0, 0.8),
-        "browOuterUp": np.clip(0.35 * _smooth(rng, n, fps * 0.5), 0, 0.8),
-        "browDown": np.clip(0.25 * _smooth(rng, n, fps * 0.6), 0, 0.6),
+        "browInnerUp": np.clip(0.35 * smooth(rng, n, fps * 0.5), 0, 0.8),
+        "browOuterUp": np.clip(0.35 * smooth(rng, n, fps * 0.5), 0, 0.8),
+        "browDown": np.clip(0.25 * smooth(rng, n, fps * 0.6), 0, 0.6),
     }
-    pose = np.stack([6 * _smooth(rng, n, fps * 0.8) + turn, 3.5 * _smooth(rng, n, fps * 0.5),
-                     2.5 * _smooth(rng, n, fps * 1.0)], 1)  # fmt: skip
+    pose = np.stack([6 * smooth(rng, n, fps * 0.8) + turn, 3.5 * smooth(rng, n, fps * 0.5),
+                     2.5 * smooth(rng, n, fps * 1.0)], 1)  # fmt: skip
     glances = np.stack([_held(rng, n, fps, 7.0), _held(rng, n, fps, 3.0)], 1)
     gaze = np.clip(glances - 0.7 * pose[:, :2], [-28, -14], [28, 14]).astype(np.float32)  # mostly at the camera
     return Performance(
         np.clip(0.55 * syllables * (1 - 0.6 * smile), 0, 0.75).astype(np.float32), shapes, _blinks(rng, n, fps), gaze,
-        pose, np.stack([0.10 * _smooth(rng, n, fps), 0.05 * _smooth(rng, n, fps)], 1), n,
+        pose, np.stack([0.10 * smooth(rng, n, fps), 0.05 * smooth(rng, n, fps)], 1), n,
     )  # fmt: skip
 
 
@@ -154,30 +154,34 @@ def film(assets: Assets, settings: ClipSettings) -> Iterator[NDArray[np.uint8]]:
     renderer = Renderer(settings.width, settings.height, settings.supersample, 2048)
     person = Person(Anatomy(renderer, assets), look)
     person.bake()
-    body = _Body(renderer, look, np.random.default_rng(settings.seed))
+    body = Body(renderer, look, np.random.default_rng(settings.seed))
     background = room(settings.width, settings.height)
-    fov = scene.fov_for(_DISTANCE, settings.half_height)
+    fov = scene.fov_for(DISTANCE, settings.half_height)
     around = Surroundings(background, look.shirt, look.collar, 0.9)
     for i in range(frames):
-        camera = scene.camera(show.pose[i].tolist(), _DISTANCE, fov, (float(show.drift[i, 0]), float(show.drift[i, 1])))
+        camera = scene.camera(show.pose[i].tolist(), DISTANCE, fov, (float(show.drift[i, 0]), float(show.drift[i, 1])))
         body.stand(camera.to_eye)
         parts = [
             *person.parts(person.pose(show.weights(i), (float(show.gaze[i, 0]), float(show.gaze[i, 1])))),
             body.part,
         ]
         linear, _ = renderer.draw(parts, camera, scene.studio(), around)
-        picture = tone_map(linear[..., :3], 0.92).astype(np.float32)
-        picture += rng.normal(0, 1.2, picture.shape[:2])[..., None]  # a sensor's grain
-        yield np.clip(picture, 0, 255).astype(np.uint8)
+        yield grained(tone_map(linear[..., :3], 0.92), rng)
     renderer.close()
 
 
-class _Body:
-    """Shoulders that stay where they are while the head turns."""
+def grained(picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """picture (h, w, 3) with a sensor's grain."""
+    noisy = picture.astype(np.float32) + rng.normal(0, 1.2, picture.shape[:2])[..., None]
+    return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+class Body:
+    """Shoulders, DISTANCE from the camera, that stay where they are while the head turns."""
 
     def __init__(self, renderer: Renderer, look: Look, rng: np.random.Generator) -> None:
         shape = occluders.ellipsoid(np.array([0.0, -4.1, -1.45]), np.array([3.2, 2.4, 1.75]), 60)
-        self._places = np.c_[shape.places, np.ones(len(shape.places))] @ scene.camera((0, 0, 0), _DISTANCE).to_eye.T
+        self._places = np.c_[shape.places, np.ones(len(shape.places))] @ scene.camera((0, 0, 0), DISTANCE).to_eye.T
         self._normals = shape.normals
         self._mesh = Mesh(renderer, shape.places[:, :2], shape.triangles)
         r, g, b = (255 * c ** (1 / 2.2) for c in look.shirt)
@@ -191,13 +195,15 @@ class _Body:
         self._mesh.write(places, (self._normals @ back[:3, :3].T).astype(np.float32), ones * 0.9, -ones)
 
 
-def write_clip(path: Path, frames: Iterator[NDArray[np.uint8]], fps: int, crf: int = 24) -> Iterator[int]:
+def write_clip(
+    path: Path, frames: Iterator[NDArray[np.uint8]], fps: int, crf: int = 24, preset: str = "slow"
+) -> Iterator[int]:
     """Encodes frames (h, w, 3) RGB as H.264; yields how many are written."""
     with av.open(str(path), "w") as container:
         stream = None
         for i, picture in enumerate(frames):
             if stream is None:
-                stream = container.add_stream("libx264", rate=fps, options={"crf": str(crf), "preset": "slow"})
+                stream = container.add_stream("libx264", rate=fps, options={"crf": str(crf), "preset": preset})
                 stream.width, stream.height, stream.pix_fmt = picture.shape[1], picture.shape[0], "yuv420p"
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
             yield i + 1

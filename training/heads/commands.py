@@ -13,6 +13,7 @@ from training.heads import assets as packing
 from training.heads.clip import ClipSettings, film, write_clip
 from training.heads.pairs import PairSettings, overview, write_pairs
 from training.heads.portrait import portraits as draw_portraits
+from training.heads.talks import TALKERS, TalkSettings, write_talks
 
 app = typer.Typer(help="Render people who do not exist: pairs for training, and the assets they are made from.")
 
@@ -79,6 +80,29 @@ def clip(
         task = progress.add_task("frames", total=round(seconds * fps))
         for done in write_clip(out, film(packed, settings), fps):
             progress.update(task, completed=done)
+
+
+@app.command()
+def talks(
+    assets: AssetsFolder,
+    out: Annotated[Path, typer.Option(help="Folder for the videos and the truth; an interrupted run goes on.")],
+    takes: Annotated[int, typer.Option(min=1, max=98, help="Videos of each person to learn from.")] = 8,
+    seconds: Annotated[float, typer.Option(min=0.2, max=600, help="Of each video.")] = 15.0,
+    fps: Annotated[int, typer.Option(min=1, max=120)] = 25,
+    width: Annotated[int, typer.Option(min=64, max=4096)] = 640,
+    height: Annotated[int, typer.Option(min=64, max=4096)] = 480,
+    size: Annotated[int, typer.Option(min=32, max=512, help="Side of the template in the truth, pixels.")] = 160,
+    seed: Annotated[int, typer.Option(help="What they do.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
+) -> None:
+    """Film two rendered people talking, and both doing the same: footage, with the truth to measure a swap by."""
+    settings = TalkSettings(width, height, fps, takes, seconds, size=size, seed=seed)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        task = progress.add_task("frames", total=None)
+        for done, total in write_talks(assets, out, settings, workers):
+            progress.update(task, completed=done, total=total)
+    typer.echo(f"{out}: {takes} videos of each of {', '.join(TALKERS)}; look at {out / 'overview.jpg'}")
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -82,7 +82,7 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A drawn person: picture (h, h, 3) RGB, mask and cover (h, h) uint8, and (70, 2) points in its pixels."""
+    """A drawn person: picture (h, w, 3) RGB, mask and cover (h, w) uint8, and (70, 2) points in its pixels."""
 
     picture: NDArray[np.uint8]
     mask: NDArray[np.uint8]
@@ -188,12 +188,14 @@ def _release(part: Part) -> None:
     part.texture.release()
 
 
-def _cut(picture: NDArray[np.uint8], matrix: Matrix, side: int) -> NDArray[np.uint8]:
+def cut(picture: NDArray[np.uint8], matrix: Matrix, side: int) -> NDArray[np.uint8]:
+    """The (side, side) crop of picture into which matrix carries it; borders repeat."""
     out = cv2.warpAffine(picture, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(out, np.uint8)
 
 
-def _bgr(view: View) -> NDArray[np.uint8]:
+def bgr(view: View) -> NDArray[np.uint8]:
+    """The view's picture with its channels in OpenCV's order."""
     return np.ascontiguousarray(view.picture[..., ::-1])
 
 
@@ -231,7 +233,7 @@ def render_shard(studio: Studio, settings: PairSettings, number: int, held_out: 
                 row = _render_item(studio, settings, people[who], shot, rng)
                 row |= {"person": np.int32(first + who), "shot": np.int32(k)}
                 for name in settings.identities:
-                    row[f"{name}_onto"] = _onto(arrays[f"{name}_points"][k], row["x_points"])
+                    row[f"{name}_onto"] = onto(arrays[f"{name}_points"][k], row["x_points"])
                 for name, value in row.items():
                     arrays[name][item] = value
     return arrays
@@ -269,12 +271,12 @@ def _render_identities(studio: Studio, settings: PairSettings, shot: Shot) -> di
     for name, identity in studio.identities.items():
         view = studio.view(identity, shot)
         matrix = crop_matrix(view.points[:68], side, COVERAGE)
-        row[name] = np.dstack([_cut(_bgr(view), matrix, side), _cut(view.mask, matrix, side)])
+        row[name] = np.dstack([cut(bgr(view), matrix, side), cut(view.mask, matrix, side)])
         row[f"{name}_points"] = transform(matrix, view.points)
     return row
 
 
-def _onto(points: Points, person: Points) -> Matrix:
+def onto(points: Points, person: Points) -> Matrix:
     """From the identity's crop to the person's, so that their landmarks meet: pasting back fits in profile too."""
     steady = list(STEADY)
     return similarity(points[steady], person[steady])
@@ -292,8 +294,8 @@ def _render_item(
         _release(part)
     matrix = crop_matrix(anybody.points[:68], side, COVERAGE)
     return {
-        "x": _cut(_bgr(anybody), matrix, side),
-        "x_occluded": _cut(anybody.cover, matrix, side),
+        "x": cut(bgr(anybody), matrix, side),
+        "x_occluded": cut(anybody.cover, matrix, side),
         "x_points": transform(matrix, anybody.points),
         "blend": expression.labels(shot.weights, shot.gaze),
         "pose": np.array(shot.pose, np.float32),
@@ -310,7 +312,8 @@ def write_pairs(
     """
     Assets.load(assets_folder)  # a folder that cannot be used is refused before any process starts
     out.mkdir(parents=True, exist_ok=True)
-    _describe(out, settings)
+    made = asdict(settings) | {"identities": list(settings.identities)}
+    describe(out, settings.stored, settings.identities, made)
     each = settings.items
     jobs = [(n, True) for n in range(-(-held_out // each))] + [(n, False) for n in range(-(-count // each))]
     todo = [(number, test) for number, test in jobs if not (out / shard_name(number, test)).exists()]
@@ -331,14 +334,15 @@ def shard_name(number: int, held_out: bool) -> str:
     return f"{'test' if held_out else 'shard'}-{number:04d}"
 
 
-def _describe(out: Path, settings: PairSettings) -> None:
+def describe(out: Path, size: int, identities: Sequence[str], made: Mapping[str, Any]) -> None:
+    """Writes out/dataset.json: crops of `size` px. Raises LiveswapError where there is one of other settings."""
     description = {
-        "size": settings.stored,
+        "size": size,
         "coverage": COVERAGE,
         "template": TEMPLATE_NAME,
-        "identities": list(settings.identities),
+        "identities": list(identities),
         "blend": list(expression.BLEND),
-        "made": asdict(settings) | {"identities": list(settings.identities)},
+        "made": dict(made),
     }
     path = out / "dataset.json"
     if path.exists() and (there := json.loads(path.read_text())) != description:
@@ -356,7 +360,11 @@ def _studio(assets_folder: Path, settings: PairSettings) -> Studio:
 
 def _write_shard(assets_folder: Path, out: Path, settings: PairSettings, number: int, held_out: bool) -> None:
     arrays = render_shard(_studio(assets_folder, settings), settings, number, held_out)
-    name = shard_name(number, held_out)
+    save_shard(out, shard_name(number, held_out), arrays)
+
+
+def save_shard(out: Path, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Writes the arrays into out/name, all or nothing."""
     part = out / f".{name}.part"
     part.mkdir(exist_ok=True)
     for key, array in arrays.items():
@@ -376,7 +384,7 @@ def overview(arrays: Mapping[str, NDArray[Any]], identities: tuple[str, ...], ro
         cover = np.repeat(arrays["x_occluded"][i][..., None], 3, 2)
         cells = [x, marked, cover]
         for name in identities:
-            picture = _cut(arrays[name][arrays["shot"][i]], arrays[f"{name}_onto"][i], x.shape[0])
+            picture = cut(arrays[name][arrays["shot"][i]], arrays[f"{name}_onto"][i], x.shape[0])
             alpha = picture[..., 3:].astype(np.float32) / 255 * (1 - cover[..., :1].astype(np.float32) / 255)
             cells += [picture[..., :3], (x + (picture[..., :3].astype(np.float32) - x) * alpha).astype(np.uint8)]
         strips.append(np.hstack(cells))

@@ -79,6 +79,20 @@ def random_light(rng: np.random.Generator) -> Light:
     return Light(key_from, *(np.asarray(v, np.float32) for v in (key, fill_from, fill, sky, ground)))
 
 
+def between(one: Light, other: Light, share: float) -> Light:
+    """The light that is share (0 to 1) of the way from one to other."""
+
+    def mixed(name: str) -> Floats:
+        a, b = getattr(one, name), getattr(other, name)
+        return np.asarray(a + (b - a) * np.float32(share), np.float32)
+
+    def turned(name: str) -> Floats:
+        towards = mixed(name)
+        return np.asarray(towards / max(float(np.linalg.norm(towards)), 1e-6), np.float32)
+
+    return Light(turned("key_from"), mixed("key"), turned("fill_from"), mixed("fill"), mixed("sky"), mixed("ground"))
+
+
 def random_background(rng: np.random.Generator, side: int = 128) -> NDArray[np.uint8]:
     """A room, a heap of shapes, a natural texture or a plain gradient, out of focus, (side, side, 3) RGB."""
     ground, kind = rng.uniform(20, 220, 3), rng.random()
