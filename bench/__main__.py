@@ -12,6 +12,7 @@ from rich.table import Table
 from bench import compose as bench_compose
 from bench import latency as bench_latency
 from bench import stages as bench_stages
+from bench import steps as bench_steps
 from bench import switch as bench_switch
 from bench.beside import policies
 from bench.compare import compare as bench_of_two
@@ -24,6 +25,7 @@ from bench.quality import quality
 from bench.report import runs_table, with_origin, write
 from bench.soak import command as soak
 from bench.startup import startup
+from bench.steps_plot import check_plot, draw
 from bench.suite import suite
 from bench.tracking import tracking
 from realtime.__main__ import DEMO
@@ -96,19 +98,25 @@ def stages(
     models: ModelFolder = None,
     revoked: Revoked = None,
     seconds: Seconds = None,
-    rounds: Annotated[int, typer.Option(min=1, max=100, help="How often each; medians are shown.")] = 2,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="How often each grouping; medians are shown.")] = 2,
+    repeats: Annotated[int, typer.Option(min=1, max=100_000, help="Of each step alone.")] = 100,
     threads: Threads = None,
     provider: Provider = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw where the time goes.")] = None,
     out: Out = None,
 ) -> None:
-    """Which work should share a loop: three groupings, in turns."""
+    """Where a frame's time goes, step by step, beside the floor; and which work should share a loop, in turns."""
     speak(0)
+    check_plot(plot)
     flags = {"source": str(source), "identity": identity, "models": models, "revoked": revoked, "duration": seconds}
     settings = load(None, {**flags, "threads": threads, "provider": provider})
-    numbers = bench_stages.compare(settings, rounds)
+    numbers = {**bench_steps.measure(settings, repeats), **bench_stages.compare(settings, rounds)}
     console = Console()
+    console.print(bench_steps.table(numbers))
     console.print(runs_table(source.name, numbers["groupings"]))
     console.print(f"best: {numbers['best']}; in use: {numbers['in_use']}")
+    if plot:
+        draw(numbers, plot)
     keep(numbers, out)
 
 

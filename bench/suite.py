@@ -35,7 +35,12 @@ class Part:
 
 PARTS: Final = (
     Part("latency", (), ("--runs", "1", "--seconds", "3")),
-    Part("stages", (), ("--rounds", "1", "--seconds", "2")),
+    Part(
+        "stages",
+        ("--plot", "{folder}/stages.png"),
+        ("--rounds", "1", "--seconds", "2", "--repeats", "20"),
+        "stages.png",
+    ),
     Part("switch", (), ("--rounds", "1", "--switches", "4", "--seconds", "3")),
     Part("compose", (), ("--repeats", "20")),
     Part("counts", (), ("--frames", "20")),

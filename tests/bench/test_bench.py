@@ -41,8 +41,17 @@ def test_latency_is_measured(material: list[str], tmp_path: Path, monkeypatch: p
     assert numbers["summary"]["age_ms"]["p95"] > 0
 
 
-def test_groupings_are_compared(material: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    numbers = measured(["stages", *material, "--rounds", "1"], tmp_path / "numbers.json", monkeypatch)
+def test_steps_are_measured_and_groupings_compared(
+    material: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["stages", *material, "--rounds", "1", "--repeats", "5", "--plot", str(tmp_path / "stages.png")]
+    numbers = measured(words, tmp_path / "numbers.json", monkeypatch)
+    steps = {name for name, row in numbers["steps"].items() if row["in_place"] is not None}
+    assert steps >= {"read", "convert", "swap", "track", "landmarks", "align", "encode", "decode", "compose", "mark"}
+    assert sum(row["share_percent"] for row in numbers["steps"].values()) == pytest.approx(100, abs=1)
+    assert {"landmarks", "encoder", "decoder", "read and write"} < set(numbers["floor_ms"])
+    assert numbers["steps"]["encode"]["inference_mean"] <= numbers["steps"]["encode"]["mean"]
+    assert (tmp_path / "stages.png").read_bytes().startswith(b"\x89PNG")
     assert set(numbers["groupings"]) == {"swap+compose", "swap | compose", "find | swap | compose"}
     assert numbers["best"] in numbers["groupings"]
     assert numbers["in_use"] == in_use()
