@@ -22,9 +22,8 @@ from realtime.swap.consent import Consent
 from realtime.swap.contract import DRAWING, Contract, expect
 from realtime.swap.envelope import ModelFile
 from realtime.swap.identity import model_files
-from realtime.swap.signing import FILE, Signer
+from realtime.swap.signing import FILE, RELEASE, Signer
 
-PROJECT: Final = "liveswap"  # who vouches for the embedded identities
 # The keys of a card that are shown, and how.
 WORDS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -62,9 +61,9 @@ class Entry:
     file_bytes: int
     training: dict[str, Any]  # the training record
     digest: str  # hex SHA-256 of the file, whose beginning marks carry
-    weights: str  # hex digest of what is signed beside the card; empty where this project vouches for the file
+    weights: str  # hex digest of what is signed beside the card; empty where the signature does not fit
     card: dict[str, Any]  # as the file has it; empty where there is none
-    signed_by: str  # liveswap, a public key in hex, or empty
+    signed_by: str  # a public key in hex; empty where the signature does not fit
     refused: str  # why it may not be used; empty when it may
 
     @classmethod
@@ -73,7 +72,7 @@ class Entry:
         signed_by = weights = refused = ""
         try:
             grant = consent.examined(file, contract)
-            weights, signed_by = grant.weights, grant.card.key or PROJECT
+            weights, signed_by = grant.weights, grant.card.key
             consent.check(grant, file.name)
             if contract.role == "decoder" and encoder is not None:
                 expect(contract, "decoder", encoder.encoder)
@@ -173,7 +172,7 @@ def table(found: tuple[Entry, ...]) -> Table:
 def in_full(entry: Entry) -> list[str]:
     """All that is known of one identity, in lines."""
     own = _own_key()
-    signer = {"": "nobody who can be checked", PROJECT: "liveswap, with which it ships", own: f"{own} (your own key)"}
+    signer = {"": "nobody who can be checked", RELEASE: f"{RELEASE} (liveswap)", own: f"{own} (your own key)"}
     said = {
         "identity": entry.name,
         "kind": "rendered: nobody who exists" if entry.kind == "rendered" else "a person who exists",
@@ -203,8 +202,8 @@ def is_short(value: object) -> bool:
 
 
 def short(key: str) -> str:
-    """The beginning of a key."""
-    return key if len(key) < 16 else f"{key[:8]}..."
+    """The beginning of a key, or whose it is."""
+    return "liveswap" if key == RELEASE else f"{key[:8]}..." if key else ""
 
 
 def _own_key() -> str:

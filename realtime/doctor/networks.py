@@ -9,11 +9,10 @@ from typing import Any, Final
 from realtime.doctor.finding import NOTE, OK, WRONG, Finding
 from realtime.errors import LiveswapError
 from realtime.face.detect import CENTERFACE
-from realtime.swap.identity import MODELS, SIZES, Shelf, place_of_size
+from realtime.swap.identity import DIGESTS, MODELS, SIZES, Shelf, place_of_size
 from realtime.swap.session import SessionSettings
 
 TOPIC: Final = "models"
-DIGESTS: Final = "digests.json"  # beside the models: names of files, and the SHA-256 that each was released with
 REMEDY: Final = "install liveswap again: these are not the files that it was released with"
 _SHOWN: Final = 8  # characters of a digest
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Self, get_type_hints
 
 from realtime import toml
-from realtime.errors import ConsentError, ModelError, SettingsError
+from realtime.errors import ConsentError, SettingsError
 from realtime.places import config_folder
 from realtime.swap.card import ModelCard
 from realtime.swap.contract import PREFIX, Contract
@@ -18,7 +18,6 @@ from realtime.swap.signing import Signer, fits
 
 SIGNATURE: Final = PREFIX + "signature"
 REVOKED: Final = "revoked.toml"  # in the configuration folder
-VOUCHED: Final = Path(__file__).resolve().parent.parent / "models" / "digests.json"
 _OPENING: Final = b"liveswap card 1\n"  # so that a signature under something else is none under a card
 _DIGITS: Final = re.compile(r"[0-9a-f]{8,64}")
 
@@ -29,7 +28,7 @@ class Grant:
 
     card: ModelCard
     digest: str  # hex SHA-256 of the file
-    weights: str  # hex digest of everything but the metadata; empty for files that this project vouches for
+    weights: str  # hex digest of everything but the metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +43,10 @@ class Revoked:
 
     def names(self, grant: Grant) -> bool:
         """Whether this entry means that identity."""
-        models = tuple(digest for digest in (grant.digest, grant.weights) if digest)
         return (
             (not self.name or self.name == grant.card.name)
             and (not self.key or self.key == grant.card.key)
-            and (not self.model or any(digest.startswith(self.model) for digest in models))
+            and (not self.model or any(digest.startswith(self.model) for digest in (grant.digest, grant.weights)))
         )
 
     def __str__(self) -> str:
@@ -60,19 +58,18 @@ class Revoked:
 class Consent:
     """What decides whether identities may be used."""
 
-    vouched: frozenset[str] = frozenset()  # digests of files that this project vouches for
     revoked: tuple[Revoked, ...] = ()
     today: Callable[[], datetime.date] = datetime.date.today
 
     @classmethod
     def load(cls, revoked: Path | None = None) -> Self:
-        """The digests that ship, and a list of revoked identities: a file, or else the user's own where there is one.
+        """With a list of revoked identities: a file, or else the user's own where there is one.
 
         Raises SettingsError for a list that cannot be read.
         """
         place = revoked or config_folder() / REVOKED
         there = revoked is not None or place.exists()
-        return cls(frozenset(_vouched().values()), _revoked(place) if there else ())
+        return cls(_revoked(place) if there else ())
 
     def granted(self, file: ModelFile, contract: Contract) -> Grant:
         """The identity in a model file, which may be used. Raises ConsentError."""
@@ -82,9 +79,6 @@ class Consent:
 
     def examined(self, file: ModelFile, contract: Contract) -> Grant:
         """The identity in a model file, whose card is complete and signed, whatever its dates. Raises ConsentError."""
-        digest = file.digest()
-        if not contract.consent and contract.kind == "rendered" and digest in self.vouched:
-            return Grant(ModelCard(name=contract.identity, kind="rendered"), digest, "")
         if not contract.consent:
             raise ConsentError(f"{file.name} carries no card, wanted one as `liveswap identities sign` puts it in")
         card = ModelCard.of_record(contract.consent, file.name)
@@ -100,7 +94,7 @@ class Consent:
             )
         if not fits(card.key, signature, _message(file.metadata, weights)):
             raise ConsentError(f"{file.name} has a signature that does not match its card and weights")
-        return Grant(card, digest, weights)
+        return Grant(card, file.digest(), weights)
 
     def check(self, grant: Grant, where: str) -> None:
         """Raises ConsentError unless the identity may be used today; where says in messages which it is."""
@@ -127,15 +121,6 @@ def _message(metadata: Any, weights: str) -> bytes:
     """What is signed: all metadata but the signature, and the digest of the weights."""
     said = {key: value for key, value in metadata.items() if key != SIGNATURE}
     return _OPENING + json.dumps({"metadata": said, "weights": weights}, sort_keys=True).encode()
-
-
-def _vouched() -> dict[str, str]:
-    """The digests of the embedded models by their files. Raises ModelError where the installation lacks them."""
-    try:
-        said: dict[str, str] = json.loads(VOUCHED.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{VOUCHED} cannot be read, so liveswap is not installed as it should be: {error}") from error
-    return said
 
 
 def _revoked(place: Path) -> tuple[Revoked, ...]:

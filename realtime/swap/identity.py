@@ -26,6 +26,7 @@ from realtime.swap.views import Views
 logger = logging.getLogger(__name__)
 
 MODELS: Final = Path(__file__).resolve().parent.parent / "models"  # the embedded ones
+DIGESTS: Final = "digests.json"  # beside them: names of files, and the SHA-256 that each was released with
 # Where in a folder of models the encoder and identities of each size lie; landmarks.onnx serves all sizes.
 SIZES: Final[Mapping[str, str]] = MappingProxyType({"live": ".", "small": "small"})
 # What onnxruntime raises while a loaded model runs; its exceptions share no base class but Exception.
@@ -201,7 +202,7 @@ class Shelf:
 
         Exactly one of the files must be the encoder; landmark models are skipped. keep names the identities to hold
         warm from the start (all when None); others are loaded when they are first asked for. consent decides which
-        may be used (None: what ships, and the user's own list of revoked ones); those that may not are left out with
+        may be used (None: with the user's own list of revoked ones); those that may not are left out with
         a warning, and refused when they are asked for.
         Raises ModelError, also for a decoder of another encoder, UnknownIdentity and ConsentError for a name in keep.
         """

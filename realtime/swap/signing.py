@@ -1,6 +1,6 @@
 """Signatures under cards: Ed25519, with a key that each user has and that is made when it is first needed.
 
-cryptography is imported where it is used: the embedded models start without it.
+cryptography is imported where it is used: what looks at no card starts without it.
 """
 
 from pathlib import Path
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 FILE: Final = "signing-key.pem"  # in the configuration folder
+# The public half of the key that signed the embedded identities; export/release.py did not keep the other one.
+RELEASE: Final = "e25e3225b8cfb3504e2d4bba765e7dd8c159ea4cb98d9ef23442fb7810469286"
 
 
 class Signer:

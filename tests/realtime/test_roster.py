@@ -12,7 +12,7 @@ from realtime.roster import entries, in_full, plain
 from realtime.swap.envelope import ModelFile
 from realtime.swap.identity import Shelf
 from realtime.swap.session import SessionSettings
-from realtime.swap.signing import Signer
+from realtime.swap.signing import RELEASE, Signer
 from tests.models import SEED, card_file, person, write_decoder, write_dfm, write_shelf
 from tests.realtime.conftest import Say
 
@@ -63,9 +63,9 @@ def test_one_identity_is_shown_in_full(say: Say, models: Path) -> None:
     assert found["card"] == card.signed_by(found["signed_by"]).record()
 
 
-def test_an_embedded_identity_says_who_vouches_for_it(say: Say) -> None:
+def test_an_embedded_identity_says_who_signed_it(say: Say) -> None:
     said = say("identities", "show", "aster").out
-    assert "liveswap, with which it ships" in said
+    assert f"{RELEASE} (liveswap)" in said
     assert "nobody who exists" in said
 
 

@@ -17,6 +17,7 @@ from realtime.doctor.finding import NOTE, OK, WRONG, Finding
 from realtime.errors import MissingExtra
 from realtime.sinks.loopback import Kernel
 from realtime.sources.cameras import Camera
+from realtime.swap.identity import DIGESTS
 from tests.realtime.conftest import Say
 
 FINE = Finding("memory", "free", OK, "9 GB")
@@ -106,7 +107,7 @@ def test_files_are_compared_with_their_released_digests(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(name.encode())
     assert networks.files(tmp_path).state == OK  # nothing to compare them with
     released = {name: networks.digest(tmp_path / name) for name in names}
-    (tmp_path / networks.DIGESTS).write_text(json.dumps(released))
+    (tmp_path / DIGESTS).write_text(json.dumps(released))
     assert networks.files(tmp_path).seen == "3 files; those with a released digest (3) are as released"
     (tmp_path / "aster.onnx").write_bytes(b"somebody else")
     found = networks.files(tmp_path)
@@ -120,7 +121,7 @@ def test_files_are_compared_with_their_released_digests(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["{", "[]", '{"aster.onnx": 1}'])
 def test_broken_digests_are_one_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "detector").mkdir()
-    for name in ("landmarks.onnx", "detector/centerface.onnx", networks.DIGESTS):
+    for name in ("landmarks.onnx", "detector/centerface.onnx", DIGESTS):
         (tmp_path / name).write_text(text)
     found = networks.files(tmp_path)
     assert found.state == WRONG
