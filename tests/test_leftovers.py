@@ -40,8 +40,8 @@ def test_what_a_test_leaves_fails_the_run_and_is_named(tmp_path: Path) -> None:
         tmp_path,
         "def test_good(): pass\n"
         "def test_bad():\n"
-        "    threading.Thread(target=time.sleep, args=(6,), name='stray').start()\n"
-        "    globals()['kept'] = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n",
+        "    kept = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "    threading.Thread(target=kept.wait, name='stray').start()\n",  # ends with the process, which is ended
     )
     assert said.returncode == 1, said.stdout
     assert "test_it.py::test_bad left the thread stray" in said.stdout
