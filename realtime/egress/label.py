@@ -13,6 +13,7 @@ from realtime.egress.corner import CORNERS, Corner
 from realtime.errors import SettingsError, SinkError
 from realtime.face.geometry import Image
 from realtime.frame import Drawn
+from realtime.pool import Scratch
 
 __all__ = ["CORNERS", "LANGUAGES", "SIZES", "STYLES", "Label", "LabelSettings", "Plate"]
 
@@ -83,12 +84,14 @@ class Plate:
         high, wide = self.colour.shape[:2]
         return left < self.x + wide and right > self.x and top < self.y + high and bottom > self.y
 
-    def onto(self, image: Image) -> Image:
-        """A copy of image with the notice on it."""
-        out = image.copy()
-        part = out[self.y : self.y + self.colour.shape[0], self.x : self.x + self.colour.shape[1]]
-        part[:] = (self.colour + part * self.keep) >> 8
-        return out
+    def onto(self, picture: Image, scratch: Scratch) -> None:
+        """Writes the notice onto the picture."""
+        part = picture[self.y : self.y + self.colour.shape[0], self.x : self.x + self.colour.shape[1]]
+        blended = scratch("blended", self.colour.shape, np.uint16)
+        np.multiply(part, self.keep, blended)
+        np.add(self.colour, blended, blended)
+        np.right_shift(blended, 8, blended)
+        np.copyto(part, blended, casting="unsafe")
 
 
 class Label:
@@ -103,10 +106,12 @@ class Label:
         self._corner = Corner()
         self._made_for: tuple[int, int, LabelSettings] | None = None
         self._plates: dict[str, Plate] = {}
+        self._scratch = Scratch()
 
-    def __call__(self, image: Image, about: About | None = None) -> Image:
+    def __call__(self, image: Image, about: About | None = None, out: Image | None = None) -> Image:
         """A copy of image (h, w, 3) with the notice in a corner, where there is one in a corner without a face.
 
+        It is in out, a picture of that shape, where there is one; with image itself for out, nothing is copied.
         Raises SinkError for a picture that is too small to carry it, or that is no BGR picture of 8 bits.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
@@ -114,7 +119,13 @@ class Label:
         about, settings = about or About(), self.settings
         plates = self._plates_for(image.shape[1], image.shape[0], settings)
         covered = [corner for corner, plate in plates.items() if any(plate.meets(face) for face in about.drawn)]
-        return plates[self._corner(settings.corner, covered, about.at)].onto(image)
+        plate = plates[self._corner(settings.corner, covered, about.at)]
+        if out is None:
+            out = image.copy()
+        elif out is not image:
+            np.copyto(out, image)
+        plate.onto(out, self._scratch)
+        return out
 
     def _plates_for(self, width: int, height: int, settings: LabelSettings) -> dict[str, Plate]:
         wanted = width, height, settings

@@ -12,6 +12,7 @@ from realtime.egress.record import Record, Shown
 from realtime.egress.watermark import Watermark
 from realtime.face.geometry import Image
 from realtime.frame import Drawn, Frame
+from realtime.pool import Pool
 
 
 class Marks:
@@ -26,8 +27,9 @@ class Marks:
         self.session = secrets.token_bytes(SESSION_BYTES)  # goes into every mark
         self.disclosure = told(disclosure) if disclosure else ""
         self.label = Label(label)
-        visible: tuple[Mark, ...] = () if self.disclosure else (self.label,)
-        self._marks: tuple[Mark, ...] = (Watermark(), *visible, *more)
+        self._watermark = Watermark()
+        self._more = tuple(more)
+        self._pictures = Pool()
         self._model = b""
         self._record = Record(self.session.hex(), datetime.now(UTC), disclosure=self.disclosure)
 
@@ -41,8 +43,10 @@ class Marks:
         self._model = model_in(frame.drawn, b"" if alone else self._model)
         at = frame.captured_at if frame.at is None else frame.at
         about = About(self.session, self._model, frame.index, None if alone else at, frame.drawn)
-        image = frame.image
-        for mark in self._marks:
+        image = self._watermark(frame.image, about, self._pictures.take(frame.image.shape))
+        if not self.disclosure:
+            image = self.label(image, about, image)  # in place: nobody has seen it yet
+        for mark in self._more:
             image = mark(image, about)
         self._note(frame.drawn)
         return image

@@ -12,6 +12,7 @@ from realtime.egress.pattern import KEY, PERIOD_S, TILES, Waves
 from realtime.egress.payload import Payload
 from realtime.errors import SinkError
 from realtime.face.geometry import Image
+from realtime.pool import Scratch
 
 SMALLEST: Final = 64  # px on a side: the waves of a smaller picture are too short to be read
 CONTRASTS: Final = (0.05, 0.3, 1.0, 6.0)  # grey levels: of a clean wall, a wall on camera, cloth, hair
@@ -25,6 +26,8 @@ _FOLLOWS: Final = 0.3  # how far each map moves towards the new one: what change
 _FINE: Final = 28  # steps of a grey level
 _MIDDLE: Final = 128
 _LIMIT: Final = 3.5  # grey levels: the most that a pixel is changed
+_BAND: Final = 65536  # pixels marked at a time: what is in between stays in the processor's cache
+_ROWS: Final = 32  # of the map of texture, likewise
 
 Floats = NDArray[np.float32]
 
@@ -58,9 +61,10 @@ class Watermark:
         self._sheet: Sheet | None = None
         self._gain: Floats | None = None  # (h, w) small: grey levels
         self._count = 0
+        self._scratch = Scratch()
 
-    def __call__(self, image: Image, about: About) -> Image:
-        """A copy of image (h, w, 3) BGR with the mark.
+    def __call__(self, image: Image, about: About, out: Image | None = None) -> Image:
+        """A copy of image (h, w, 3) BGR with the mark; in out, another picture of that shape, where there is one.
 
         Raises SinkError for a picture that is too small to carry it, or that is no BGR picture of 8 bits.
         """
@@ -72,13 +76,36 @@ class Watermark:
         sheet = self._sheet_for(about, width, height)
         gain = self._gain_for(image, sheet.real.shape, about.at is None)
         turn = 0.0 if about.at is None else 2 * np.pi * (about.at % PERIOD_S) / PERIOD_S
-        waves = cv2.addWeighted(sheet.real, float(np.cos(turn)), sheet.imaginary, -float(np.sin(turn)), 0)
-        fine = np.clip(waves * gain, -_LIMIT, _LIMIT) * _FINE + (_MIDDLE + 0.5)
-        grey = cv2.resize(fine.astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
+        grey = self._grey(sheet, gain, turn)
+        return self._added(image, grey, np.empty(image.shape, np.uint8) if out is None else out)
+
+    def _grey(self, sheet: Sheet, gain: Floats, turn: float) -> Image:
+        """The mark at this turn of the waves, (H, W): steps of a grey level about _MIDDLE, dithered."""
+        waves = self._scratch("waves", sheet.real.shape, np.float32)
+        cv2.addWeighted(sheet.real, float(np.cos(turn)), sheet.imaginary, -float(np.sin(turn)), 0, waves)
+        np.multiply(waves, gain, waves)
+        np.clip(waves, -_LIMIT, _LIMIT, waves)
+        np.multiply(waves, _FINE, waves)
+        np.add(waves, _MIDDLE + 0.5, waves)
+        fine = self._scratch("fine", waves.shape)
+        np.copyto(fine, waves, casting="unsafe")
+        height, width = sheet.dither.shape
+        grey = self._scratch("grey", (height, width))
+        cv2.resize(fine, (width, height), grey, interpolation=cv2.INTER_LINEAR)
         cv2.add(grey, sheet.dither, grey)
-        three = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+        return grey
+
+    def _added(self, image: Image, grey: Image, out: Image) -> Image:
+        """out, with image and the mark in it, a band at a time."""
+        height, width = grey.shape
+        rows = max(1, _BAND // width)
         offset = -(_MIDDLE + (_FINE - 1) / 2) / _FINE
-        return np.asarray(cv2.addWeighted(image, 1.0, three, 1 / _FINE, offset), np.uint8)
+        for top in range(0, height, rows):
+            band = slice(top, min(top + rows, height))
+            three = self._scratch("three", image[band].shape)
+            cv2.cvtColor(grey[band], cv2.COLOR_GRAY2BGR, three)
+            cv2.addWeighted(image[band], 1.0, three, 1 / _FINE, offset, out[band])
+        return out
 
     def _sheet_for(self, about: About, width: int, height: int) -> Sheet:
         alone = about.at is None
@@ -96,26 +123,37 @@ class Watermark:
         if self._gain is None:
             self._gain, self._count = strengths(image, shape), 0
         elif self._count % _EVERY == 0:
-            self._gain = np.asarray(self._gain + _FOLLOWS * (strengths(image, shape) - self._gain), np.float32)
+            change = strengths(image, shape, self._scratch)
+            np.subtract(change, self._gain, change)
+            np.multiply(change, _FOLLOWS, change)
+            np.add(self._gain, change, self._gain)
         self._count += 1
         return self._gain
 
 
-def strengths(image: Image, shape: tuple[int, ...]) -> Floats:
-    """How strong the mark may be, (h, w) of this shape in grey levels: little where the picture is flat."""
+def strengths(image: Image, shape: tuple[int, ...], scratch: Scratch | None = None) -> Floats:
+    """How strong the mark may be, (h, w) of this shape in grey levels: little where the picture is flat.
+
+    With scratch, the map is in its memory.
+    """
+    scratch = scratch or Scratch()
     height, width = image.shape[:2]
     scale = max(1.0, min(width, height) / _TEXTURE)
-    size = round(width / scale), round(height / scale)
-    twice = cv2.resize(image, (2 * size[0], 2 * size[1]), interpolation=cv2.INTER_LINEAR)
-    small = cv2.resize(
-        twice, size, interpolation=cv2.INTER_AREA
-    )  # of a camera's noise, which hides little, half is left
-    grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32)
-    contrast = cv2.blur(np.abs(grey - cv2.blur(grey, (3, 3))), (3, 3))
-    contrast = cv2.blur(cv2.erode(contrast, np.ones((5, 5), np.uint8)), (5, 5))  # an edge is no texture
-    gain = np.interp(contrast, CONTRASTS, STRENGTHS).astype(np.float32)
-    gain *= min(1.0, BUDGET / float(np.sqrt((gain**2).mean())))
-    return np.asarray(cv2.resize(gain, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR), np.float32)
+    wide, high = round(width / scale), round(height / scale)
+    twice = scratch("twice", (2 * high, 2 * wide, 3))
+    small = scratch("small", (high, wide, 3))
+    cv2.resize(image, (2 * wide, 2 * high), twice, interpolation=cv2.INTER_LINEAR)
+    cv2.resize(twice, (wide, high), small, interpolation=cv2.INTER_AREA)  # half of a camera's noise, which hides little
+    grey, contrast, gain = (scratch(name, (high, wide), np.float32) for name in ("level", "contrast", "gain"))
+    np.copyto(grey, cv2.cvtColor(small, cv2.COLOR_BGR2GRAY, scratch("bytes", (high, wide))))
+    np.abs(np.subtract(grey, cv2.blur(grey, (3, 3), contrast), contrast), contrast)
+    cv2.erode(cv2.blur(contrast, (3, 3), grey), np.ones((5, 5), np.uint8), contrast)  # an edge is no texture
+    cv2.blur(contrast, (5, 5), grey)
+    for top in range(0, high, _ROWS):
+        gain[top : top + _ROWS] = np.interp(grey[top : top + _ROWS], CONTRASTS, STRENGTHS)
+    gain *= min(1.0, BUDGET / float(np.sqrt(np.square(gain, grey).mean())))
+    out = scratch("strengths", shape, np.float32)
+    return np.asarray(cv2.resize(gain, (shape[1], shape[0]), out, interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _ordered() -> NDArray[np.uint8]:

@@ -109,7 +109,7 @@ def white(index: int, captured_at: float) -> Frame:
 
 
 async def test_when_labelling_fails_the_frame_does_not_leave(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(self: Label, image: Image, about: About) -> Image:
+    def broken(self: Label, image: Image, about: About, out: Image) -> Image:
         raise RuntimeError("no font")
 
     monkeypatch.setattr(Label, "__call__", broken)
@@ -141,6 +141,26 @@ async def test_a_frame_that_cannot_be_marked_is_replaced_by_the_last_marked_one_
     assert [record.levelname for record in caplog.records] == ["ERROR"]  # once, not for each frame
     assert "frame 1 could not be marked" in caplog.text
     assert "no watermark" in caplog.text
+
+
+async def test_a_picture_that_a_sink_keeps_is_never_written_to_again() -> None:
+    class Copying(Kept):
+        """A sink that keeps every third picture, and a copy of it."""
+
+        copies: list[Image]
+
+        async def write(self, frame: Frame) -> None:
+            if frame.index % 3 == 0:
+                self.frames.append(frame)
+                self.copies.append(frame.image.copy())
+
+    sink = Copying()
+    sink.copies = []
+    frames = [white(0, 0.0), *(frame_of(scene(640, 360, seed=index), index) for index in range(1, 60))]
+    await through(Gate(sink, [Failing(7, 30)]), *frames)
+    assert len(sink.frames) == 20
+    assert all(np.array_equal(frame.image, copy) for frame, copy in zip(sink.frames, sink.copies, strict=True))
+    assert all(np.array_equal(frame.image, scene(640, 360, seed=frame.index)) for frame in frames[1:])
 
 
 async def test_every_mark_is_told_the_session_and_the_model_that_is_shown() -> None:

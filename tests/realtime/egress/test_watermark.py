@@ -148,6 +148,14 @@ def test_the_picture_given_stays_as_it_is() -> None:
     assert np.array_equal(image, before)
 
 
+def test_the_mark_in_a_given_picture_is_the_one_of_a_new_picture() -> None:
+    one, other = Watermark(), Watermark()
+    for number in range(12):
+        image, out = lively(number), np.full((240, 320, 3), number, np.uint8)
+        assert one(image, about(number / 30), out) is out
+        assert np.array_equal(out, other(image, about(number / 30)))
+
+
 @pytest.mark.parametrize("size", [(SMALLEST - 1, 200), (200, SMALLEST - 1)])
 def test_too_small_a_picture_is_refused(size: tuple[int, int]) -> None:
     with pytest.raises(SinkError, match="too small to carry the mark, wanted 64 px"):
