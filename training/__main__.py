@@ -143,6 +143,9 @@ def train(
             "--from", metavar="embedded|scratch|NAME|PATH", help="NAME: only a new decoder learns, beside it."
         ),
     ] = EMBEDDED,
+    size: Annotated[
+        int | None, typer.Option(help="Instead of the preset's: pixels of the crop that goes in and of the face.")
+    ] = None,
     minutes: Minutes = None,
     steps: Steps = None,
     resume: Resume = False,
@@ -155,18 +158,21 @@ def train(
     features: Annotated[
         bool, typer.Option(help="The landmark network's first layers judge sharpness as well.")
     ] = False,
+    snapshots: Annotated[
+        float | None, typer.Option(min=0.0, help="Keep the weights every so many minutes of the processor.")
+    ] = None,
 ) -> None:
     """Train identities on people's own footage; writes swap.pt, preview.jpg and a history into --out."""
     settings = SwapSettings(batch=batch or PRESETS[preset].batch, seed=seed, workers=workers, log_steps=20)
     settings = replace(settings, rate=rate) if rate is not None else settings
     with gathered(prepare(threads, device)) as (processes, where), Ending() as ending:
-        begun = start_of(preset, start)
+        begun = start_of(preset, start, size)
         eyes = Features(landmark_trunk(MODELS / "landmarks.onnx")).to(where) if features else None
         if processes.leads:
             write_sources(facesets, out)
         console, plan = Console(stderr=True) if processes.leads else None, Plan(minutes, steps)
         with watched(out, settings.log_steps, console) as watch:
-            train_own(facesets, out, plan, begun, resume, settings, where, eyes, ending, processes, watch)
+            train_own(facesets, out, plan, begun, resume, settings, where, eyes, ending, processes, watch, snapshots)
         if processes.leads:
             typer.echo(f"look at {out / 'preview.jpg'}")
     if ending.by is not None:

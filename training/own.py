@@ -30,10 +30,11 @@ from training.origin import fill
 from training.presets import Start
 from training.preview import pasted
 from training.processes import ALONE, Processes
+from training.snapshots import Snapshots
 from training.step import Step
 from training.swap import FILE, PREVIEW, SwapSettings, hold_still, optimiser_of
 from training.warped import Warped
-from training.watching import Watcher
+from training.watching import All, Watcher
 
 logger = logging.getLogger(__name__)
 
@@ -55,11 +56,13 @@ def train_own(
     ended: Callable[[], bool] = lambda: False,
     processes: Processes = ALONE,
     watch: Watcher | None = None,
+    snapshots: float | None = None,
 ) -> State:
     """Trains on facesets (Faceset.open) and writes out/swap.pt, previews and a history; how far it came.
 
     Two people or more, or one where start names an embedded identity. The checkpoint is of the kind that train_swap
-    writes, and knows nothing of how many processes there were. Raises LiveswapError for what cannot be used.
+    writes, and knows nothing of how many processes there were. snapshots: minutes of the processor between two of
+    them. Raises LiveswapError for what cannot be used.
     """
     settings, where = settings or SwapSettings(), torch.device(device)
     facesets = [Faceset.open(source, at_least=4) for source in sources]
@@ -108,16 +111,21 @@ def train_own(
     tests = {faceset.name: batches.clean(faceset, SHOWN) for faceset in facesets}
     logger.info("own: %s, from step %d", {f.name: len(f.learned) for f in facesets}, state.step)
 
+    about = {
+        **wanted, "consent": consent, "tone": list(TONE), "data": "own", "faces": {f.name: len(f) for f in facesets},
+        "losses": asdict(settings.weights), "only": list(learning) if start.against else [],
+        "start": start.origin.summary() if start.origin else {}, "features": features is not None,
+    }  # fmt: skip
+    if snapshots is not None:
+        taken = Snapshots(out, snapshots, lambda: {"record": about, "average": average.net.state_dict()})
+        watch = All([watch, taken] if watch else [taken])
+
     def keep(state: State) -> None:
         nonlocal best
         reached = like(state.numbers)
         is_best = reached > best
         record = {
-            **wanted, "consent": consent, "tone": list(TONE), "data": "own",
-            "faces": {f.name: len(f) for f in facesets}, "steps": state.step, "seconds": round(state.seconds, 1),
-            "skipped": state.skipped, "losses": asdict(settings.weights),
-            "only": list(learning) if start.against else [],
-            "start": start.origin.summary() if start.origin else {}, "features": features is not None,
+            **about, "steps": state.step, "seconds": round(state.seconds, 1), "skipped": state.skipped,
             "best": max(best, reached), "test": state.numbers, "smoothed": dict(state.losses),
         }  # fmt: skip
         content = checkpoint.contents(record, net, average.net, optimiser)

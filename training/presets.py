@@ -43,15 +43,16 @@ class Start:
     against: str = ""  # an embedded identity whose encoder stays as it is; empty where the encoder learns as well
 
 
-def start_of(preset: str, source: str) -> Start:
+def start_of(preset: str, source: str, size: int | None = None) -> Start:
     """What a preset's training starts from: EMBEDDED, SCRATCH, an embedded identity's name, or a path.
 
-    A path is that of a swap.pt or of a folder of model files. Raises SettingsError, LiveswapError.
+    A path is that of a swap.pt or of a folder of model files. size: px, in place of the preset's. Raises SettingsError,
+    LiveswapError.
     """
     if preset not in PRESETS:
         raise SettingsError(f"the preset {preset!r} is unknown, wanted one of {', '.join(PRESETS)}")
     chosen = PRESETS[preset]
-    size = chosen.size
+    size = size or chosen.size
     if source == SCRATCH:
         return Start(None, EncoderShape(size=size), DecoderShape(size=size))
     path = Path(source)

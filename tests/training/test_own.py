@@ -304,6 +304,13 @@ def test_a_start_that_is_none_is_named(preset: str, source: str, sentence: str) 
         start_of(preset, source)
 
 
+def test_a_size_takes_the_place_of_the_presets() -> None:
+    other = start_of("small", "embedded", 96)
+    assert other.encoder.size == other.decoder.size == 96
+    with pytest.raises(LiveswapError, match="a multiple of 16"):
+        start_of("small", "embedded", 100)
+
+
 def test_presets_start_from_the_embedded_models() -> None:
     small, large = start_of("small", "embedded"), start_of("large", "scratch")
     assert small.encoder.size == small.decoder.size == 128
