@@ -23,6 +23,7 @@ from bench.landmarks import landmarks
 from bench.marks import marks
 from bench.quality import quality
 from bench.report import runs_table, with_origin, write
+from bench.sessions import sessions
 from bench.soak import command as soak
 from bench.startup import startup
 from bench.steps_plot import check_plot, draw
@@ -185,6 +186,7 @@ app.command()(glass)
 app.command()(marks)
 app.command()(policies)
 app.command("soak")(soak)
+app.command()(sessions)
 app.command()(counts)
 app.command()(startup)
 app.command("all")(suite)

@@ -170,6 +170,16 @@ class Served:
     async def __aexit__(self, *_: object) -> None:
         await self._end()
 
+    @property
+    def pid(self) -> int:
+        """Of the server's process."""
+        return self._process.pid
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self._port}"
+
     async def answer(self, offer: str) -> str:
         """SDP in, SDP out, through POST /offer. Raises SourceLost."""
         body = {"type": "offer", "sdp": offer, "identity": self._identity}
@@ -186,7 +196,7 @@ class Served:
 
     def _ask(self, method: str, path: str, body: bytes | None) -> str:
         headers = {"Content-Type": "application/json"} if body else {}
-        request = urllib.request.Request(f"http://127.0.0.1:{self._port}{path}", body, headers, method=method)
+        request = urllib.request.Request(f"{self.address}{path}", body, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
                 return str(answer.read().decode())

@@ -22,18 +22,18 @@ from realtime.frame import Frame
 WIDTH: Final = 640  # px
 HEIGHT: Final = 480
 CLIP_S: Final = 5.0  # of the clip, played forwards and backwards, so that there is no cut that has to be hidden
-Planes = NDArray[np.uint8]  # (HEIGHT * 3 // 2, WIDTH) I420: luma, then both colours at half size
+Planes = NDArray[np.uint8]  # (height * 3 // 2, width) I420: luma, then both colours at half size
 
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """The pictures of a clip, fitted into WIDTH x HEIGHT, ready for an encoder."""
+    """The pictures of a clip, fitted into one size, ready for an encoder."""
 
     pictures: tuple[Planes, ...]
 
     @classmethod
-    def load(cls, path: Path, seconds: float = CLIP_S) -> "Film":
-        """The first seconds of the clip. Raises SourceMissing and SourceError."""
+    def load(cls, path: Path, seconds: float = CLIP_S, width: int = WIDTH, height: int = HEIGHT) -> "Film":
+        """The first seconds of the clip in pictures of width x height px. Raises SourceMissing and SourceError."""
         if not path.is_file():
             raise SourceMissing(f"there is no file {path}")
         pictures: list[Planes] = []
@@ -42,7 +42,7 @@ class Film:
                 for frame in container.decode(video=0):
                     if len(pictures) >= seconds * RATE:
                         break
-                    fitted = letterbox(np.asarray(frame.to_ndarray(format="bgr24"), np.uint8), WIDTH, HEIGHT)
+                    fitted = letterbox(np.asarray(frame.to_ndarray(format="bgr24"), np.uint8), width, height)
                     pictures.append(np.asarray(cv2.cvtColor(fitted, cv2.COLOR_BGR2YUV_I420), np.uint8))
         except (av.FFmpegError, OSError, IndexError) as error:
             raise SourceError(f"{path} is no clip that can be measured with: {error}") from error
@@ -59,7 +59,7 @@ class Film:
         """The picture of that number, forwards and backwards in turn, with the number in it."""
         place = number % self.round
         planes = self.pictures[min(place, self.round - place)].copy()
-        stamp.write(planes[:HEIGHT], number)
+        stamp.write(planes[: len(planes) * 2 // 3], number)
         return planes
 
 
@@ -75,10 +75,14 @@ class Clock:
         """Seconds, time.perf_counter()."""
         return self.start + number / RATE
 
+    @property
+    def newest(self) -> int:
+        """The number of the frame that was captured last."""
+        return math.floor((time.perf_counter() - self.start) * RATE)
+
     async def tick(self) -> int:
         """The number of the next frame, once it is captured; who asks late gets the newest, and others are skipped."""
-        newest = math.floor((time.perf_counter() - self.start) * RATE)
-        number = max(self._next, newest)
+        number = max(self._next, self.newest)
         while (early := self.captured_at(number) - time.perf_counter()) > 0:
             await asyncio.sleep(early)
         self._next = number + 1
