@@ -1,9 +1,11 @@
 """How the process ends: with its exit code, whatever hangs in a driver, and with the terminal as it was."""
 
 import os
+import signal
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Final, NoReturn
 
 INTERRUPTED: Final = 128  # exit code after a signal, plus its number, as shells have it: 130 after Ctrl-C
@@ -35,6 +37,20 @@ def depart(code: int) -> NoReturn:
     with suppress(Exception):
         _give_terminal_back()
     os._exit(code)
+
+
+@contextmanager
+def ended_at_once() -> Iterator[None]:
+    """Inside, Ctrl-C and SIGTERM end the process even where a library waits: for what has nothing to close.
+
+    For the main thread. The process then ends by the signal, which shells say as INTERRUPTED plus its number.
+    """
+    before = {kind: signal.signal(kind, signal.SIG_DFL) for kind in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
 
 
 def terminal() -> int | None:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from realtime.egress.session_log import entries, usual_place
 from realtime.errors import SettingsError
+from realtime.leaving import ended_at_once
 from realtime.sources.limits import check_asked
 from realtime.status import speak
 from realtime.swap.contract import DRAWING, Contract
@@ -48,7 +49,8 @@ def verify(
             raise SettingsError(f"{name} is {seconds:g} s, wanted more than 0 and at most a day")
     log = entries(usual_place()) if session_log else None
     cv2.setNumThreads(0)
-    found = judged(target, Judge(digests(None if models is None else Path(models))), duration, stretch, fps)
+    with ended_at_once():
+        found = judged(target, Judge(digests(None if models is None else Path(models))), duration, stretch, fps)
     found = replace(found, findings=(*found.findings, *written(found, log)))
     if as_json:
         typer.echo(json.dumps(found.as_dict(), indent=2))

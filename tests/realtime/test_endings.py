@@ -51,6 +51,17 @@ def said_there(process: subprocess.Popen[str]) -> None:
     assert process.stdout.readline() == "there\n"
 
 
+def opened_by_a_reader(pipe: Path) -> int:
+    """The other end of a pipe that somebody is about to read, as soon as they have opened it."""
+    until = time.monotonic() + 60
+    while True:
+        try:
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:  # nobody has opened it yet
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     """The exit code, which has to come soon, and what was said on stderr."""
     code = process.wait(SOON)
@@ -89,6 +100,19 @@ def test_a_camera_that_hangs_while_it_opens_does_not_hold_the_end(tmp_path: Path
         code, said = ended(process)
     assert code == 130
     assert "Traceback" not in said
+
+
+@SIGNALS
+def test_verifying_ends_at_once_although_the_file_has_not_come_yet(tmp_path: Path, kind: signal.Signals) -> None:
+    """A library waits for the first byte; it hears of the signal and would call the file broken."""
+    os.mkfifo(tmp_path / "film.mkv")
+    with apart("-m", "realtime", "verify", tmp_path / "film.mkv") as process:
+        writing = opened_by_a_reader(tmp_path / "film.mkv")
+        try:
+            process.send_signal(kind)
+            assert ended(process) == (-kind, "")
+        finally:
+            os.close(writing)
 
 
 def test_a_second_signal_ends_at_once_what_hangs_in_closing(tmp_path: Path) -> None:

@@ -284,10 +284,13 @@ class _Failing(_Watching):
 
 
 class _Counting:
-    """A session, and how often it ran."""
+    """A session, and how often it ran; what it takes and gives, the session itself says."""
 
     def __init__(self, session: Any, name: str, runs: Counter[str]) -> None:
         self._session, self._name, self._runs = session, name, runs
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
 
     def run(self, *args: Any) -> Any:
         self._runs[self._name] += 1

@@ -35,15 +35,15 @@ CAMERA: Final = "--use-fake-device-for-media-stream"
 Picture = NDArray[np.uint8]
 
 
-def film(count: int) -> list[Picture]:
-    """The first pictures of the rendered clip, (HEIGHT, WIDTH, 3) BGR, cut to 4:3 around the person."""
+def film(count: int, size: tuple[int, int] = (WIDTH, HEIGHT)) -> list[Picture]:
+    """The first pictures of the rendered clip, BGR, cut around the person to this size, width and height."""
     pictures: list[Picture] = []
     with av.open(DEMO) as container:
         for frame in container.decode(video=0):
             image = frame.to_ndarray(format="bgr24").astype(np.uint8)
-            margin = (image.shape[1] - image.shape[0] * WIDTH // HEIGHT) // 2
+            margin = (image.shape[1] - image.shape[0] * size[0] // size[1]) // 2
             cut = image[:, margin : image.shape[1] - margin]
-            pictures.append(cv2.resize(cut, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA).astype(np.uint8))
+            pictures.append(cv2.resize(cut, size, interpolation=cv2.INTER_AREA).astype(np.uint8))
             if len(pictures) == count:
                 break
     return pictures
