@@ -50,5 +50,5 @@ $(BIN)/python:
 	@touch $@
 
 .venv/.dev: pyproject.toml constraints.txt | .venv/.base
-	$(INSTALL) '.[dev,training,virtualcam,webrtc,insightface]'
+	$(INSTALL) '.[dev,training,tensorboard,virtualcam,webrtc,insightface]'
 	@touch $@

@@ -29,7 +29,17 @@ EXCEPTIONS = {
     "realtime.face.landmarks": ("realtime.swap.session", "realtime.swap.contract"),
     "realtime.face.track": ("realtime.swap.session",),
 }
-OPTIONAL = ("aiohttp", "aiortc", "insightface", "moderngl", "prometheus_client", "pyarrow", "pyvirtualcam", "tensorrt")
+OPTIONAL = (
+    "aiohttp",
+    "aiortc",
+    "insightface",
+    "moderngl",
+    "prometheus_client",
+    "pyarrow",
+    "pyvirtualcam",
+    "tensorrt",
+    "torch.utils.tensorboard",
+)
 OF_WEBRTC = ("aiohttp", "aiortc", "prometheus_client")  # the extra of that name: known by one folder, not one file
 WEBRTC_MAY = ("realtime.webrtc", "bench")  # the bench looks from the far end, which is a peer too
 ASYNCIO_MAY = ("realtime.flow", "realtime.sources", "realtime.sinks", "realtime.webrtc", "bench")

@@ -161,6 +161,10 @@ def train(
     snapshots: Annotated[
         float | None, typer.Option(min=0.0, help="Keep the weights every so many minutes of the processor.")
     ] = None,
+    tensorboard: Annotated[
+        bool | None,
+        typer.Option("--tensorboard/--no-tensorboard", help="Write what TensorBoard shows; where it is installed."),
+    ] = None,
 ) -> None:
     """Train identities on people's own footage; writes swap.pt, preview.jpg and a history into --out."""
     settings = SwapSettings(batch=batch or PRESETS[preset].batch, seed=seed, workers=workers, log_steps=20)
@@ -171,7 +175,7 @@ def train(
         if processes.leads:
             write_sources(facesets, out)
         console, plan = Console(stderr=True) if processes.leads else None, Plan(minutes, steps)
-        with watched(out, settings.log_steps, console) as watch:
+        with watched(out, settings.log_steps, console, tensorboard) as watch:
             train_own(facesets, out, plan, begun, resume, settings, where, eyes, ending, processes, watch, snapshots)
         if processes.leads:
             typer.echo(f"look at {out / 'preview.jpg'}")

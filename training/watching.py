@@ -1,4 +1,4 @@
-"""What sees a training go on: lines in the log or a display in the terminal, and curves in a file."""
+"""What sees a training go on: a display in the terminal or lines in the log, curves in a file, TensorBoard."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from training.board import boarded
 from training.curves import Curves
 from training.display import displayed
 from training.loop import Moment, line
@@ -62,14 +63,15 @@ class Lines:
 
 
 @contextmanager
-def watched(out: Path, every: int, console: Console | None) -> Iterator[Watcher]:
-    """Whoever sees a training in the folder out: a display where console is a terminal, or lines; the curves' file.
+def watched(out: Path, every: int, console: Console | None, board: bool | None = None) -> Iterator[Watcher]:
+    """Whoever sees a training in the folder out: a display where console is a terminal, or lines; curves; TensorBoard.
 
-    every: the steps between two lines. Nobody sees it without a console: another process shows it.
+    every: the steps between two lines. board: as boarded. Nobody sees it without a console: another process shows it.
     """
     with ExitStack() as stack:
         if console is None:
             yield All([])
             return
         shown = stack.enter_context(displayed(console)) if console.is_terminal else Lines(every)
-        yield All([shown, Curves(out, every)])
+        written = stack.enter_context(boarded(out, every, board))
+        yield All([shown, Curves(out, every), *([written] if written else [])])

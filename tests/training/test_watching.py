@@ -69,7 +69,7 @@ def test_what_is_logged_goes_above_the_display_and_the_log_is_as_before_afterwar
 
 def test_lines_are_logged_where_there_is_no_terminal(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    with watched(tmp_path, 10, Console(file=io.StringIO())) as watch:
+    with watched(tmp_path, 10, Console(file=io.StringIO()), board=False) as watch:
         assert isinstance(watch, All)
         assert isinstance(watch.watchers[0], Lines)
         for step in range(1, 21):
@@ -78,7 +78,7 @@ def test_lines_are_logged_where_there_is_no_terminal(tmp_path: Path, caplog: pyt
         "step 10 20 s l1 0.1818 mask 0.2500 | ann_psnr 21.040 ann_ssim 0.813 | 0.50 it/s, 3.0 min left",
         "step 20 40 s l1 0.0952 mask 0.2500 | ann_psnr 21.040 ann_ssim 0.813 | 0.50 it/s, 2.7 min left",
     ]
-    with watched(tmp_path, 10, Console(file=io.StringIO(), force_terminal=True)) as watch:
+    with watched(tmp_path, 10, Console(file=io.StringIO(), force_terminal=True), board=False) as watch:
         assert isinstance(watch, All)
         assert isinstance(watch.watchers[0], Display)
     with watched(tmp_path, 10, None) as watch:
