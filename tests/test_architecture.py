@@ -46,6 +46,8 @@ ASYNCIO_MAY = ("realtime.flow", "realtime.sources", "realtime.sinks", "realtime.
 ASYNCIO_FILES = ("realtime.__main__", "realtime.keys", "realtime.signals", "realtime.status")
 EGRESS_MAY = ("realtime.egress", "realtime.webrtc", "realtime.verify", "bench")
 EGRESS_FILES = ("realtime.__main__", "realtime", "realtime.settings", "realtime.sign")
+# Who hands frames to a sink: the gate, the loop before it, whose sink is a gate, and two sinks around others.
+WRITERS = ("realtime.egress.gate", "realtime.flow.pipeline", "realtime.sinks.fan_out", "realtime.album")
 MUTABLE_CALLS = ("dict", "list", "set", "defaultdict", "deque", "Counter", "OrderedDict", "bytearray")
 
 
@@ -99,6 +101,33 @@ def test_asyncio_appears_only_where_something_is_waited_for() -> None:
 def test_the_gate_is_known_by_those_alone_that_open_the_door() -> None:
     strangers = {m for m in importers("realtime.egress") if not within(m, EGRESS_MAY) and m not in EGRESS_FILES}
     assert not strangers
+
+
+def test_a_sinks_write_is_reached_through_the_gate_alone() -> None:
+    ours = [path for path in FILES if within(module_of(path), ("realtime",))]
+    assert {module_of(path) for path in ours if reaches_sinks(ast.parse(path.read_text("utf-8")))} == set(WRITERS)
+    sinks = [sink for path in ours for sink in sinks_of_pipelines(ast.parse(path.read_text("utf-8")))]
+    assert sinks
+    assert all(sink.removeprefix("self._") == "gate" for sink in sinks), f"a pipeline writes to {', '.join(sinks)}"
+
+
+def reaches_sinks(tree: ast.AST) -> bool:
+    """Whether something names the `write` of what is called a sink, or awaits any `write`, as sinks have it."""
+    awaited = {
+        node.value.func for node in ast.walk(tree) if isinstance(node, ast.Await) and isinstance(node.value, ast.Call)
+    }
+    return any(
+        isinstance(node, ast.Attribute)
+        and node.attr == "write"
+        and (node in awaited or "sink" in ast.unparse(node.value))
+        for node in ast.walk(tree)
+    )
+
+
+def sinks_of_pipelines(tree: ast.AST) -> list[str]:
+    """What each `Pipeline(source, stages, sink, ...)` is given as its sink, as it is written."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "Pipeline"]
+    return [ast.unparse(call.args[2]) for call in calls]
 
 
 @pytest.mark.parametrize("package", [package for package in OPTIONAL if package not in OF_WEBRTC])
@@ -166,6 +195,12 @@ def test_the_rules_would_notice() -> None:
     assert [is_mutable(node.value) for node in nodes if isinstance(node, ast.Assign)] == [True, False, True]
     assert within("realtime.swap.session", ("realtime.swap",))
     assert not within("realtime.swapping", ("realtime.swap",))
+
+
+def test_a_way_around_the_gate_would_be_noticed() -> None:
+    around = ("await out.write(frame)", "run(self._sink.write, frame)", "sink.write(frame)")
+    assert [reaches_sinks(ast.parse(line)) for line in (*around, "file.write(text)")] == [True, True, True, False]
+    assert sinks_of_pipelines(ast.parse("Pipeline(camera, [stage], recording)")) == ["recording"]
 
 
 def test_imports_inside_functions_and_relative_ones_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
