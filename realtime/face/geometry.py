@@ -6,6 +6,7 @@ means the same at every crop size.
 """
 
 import math
+from dataclasses import dataclass
 from typing import Any, Final
 
 import cv2
@@ -165,22 +166,53 @@ def crop_matrix(landmarks: Points, size: int, coverage: float = 1.0) -> Matrix:
 
 def align(image: Image, matrix: Matrix, size: int) -> Image:
     """The crop of size x size that matrix (frame pixels to crop pixels) cuts out of image; borders repeat."""
-    # Area-like sampling when the crop is much smaller than the face: halve first, or thin lines alias.
-    scale = scale_of(matrix)
     source: NDArray[Any] = image
     to_crop = matrix
-    if scale < 0.5:
-        x0, y0, x1, y1 = covered(matrix, size, image.shape[1], image.shape[0])
-        if x1 - x0 < 2 or y1 - y0 < 2:
-            x0, y0, x1, y1 = 0, 0, image.shape[1], image.shape[0]
-        factor = 1 / (2 * scale)
-        width, height = max(1, round((x1 - x0) / factor)), max(1, round((y1 - y0) / factor))
-        source = cv2.resize(image[y0:y1, x0:x1], (width, height), interpolation=cv2.INTER_AREA)
-        fx, fy = (x1 - x0) / width, (y1 - y0) / height
-        back = np.array([[fx, 0, x0 + (fx - 1) / 2], [0, fy, y0 + (fy - 1) / 2], [0, 0, 1]])
+    cells = averaged(matrix, size, image.shape[1], image.shape[0])
+    if cells is not None:
+        part = image[cells.top : cells.bottom, cells.left : cells.right]
+        source = cv2.resize(part, (cells.columns, cells.rows), interpolation=cv2.INTER_AREA)
+        fx, fy = cells.wide, cells.high
+        back = np.array([[fx, 0, cells.left + (fx - 1) / 2], [0, fy, cells.top + (fy - 1) / 2], [0, 0, 1]])
         to_crop = (matrix.astype(np.float64) @ back).astype(np.float32)
     out = cv2.warpAffine(source, to_crop, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(out, np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """A part of a frame that is averaged over cells before a crop is cut out of it; cells need not be whole pixels."""
+
+    left: int  # px of the frame
+    top: int
+    right: int
+    bottom: int
+    columns: int
+    rows: int
+
+    @property
+    def wide(self) -> float:
+        """Pixels of the frame in one cell along a row."""
+        return (self.right - self.left) / self.columns
+
+    @property
+    def high(self) -> float:
+        """Likewise down a column."""
+        return (self.bottom - self.top) / self.rows
+
+
+def averaged(matrix: Matrix, size: int, width: int, height: int) -> Cells | None:
+    """What is averaged of a width x height frame for a crop much smaller than the face, or thin lines would alias.
+
+    The crop has half as many pixels then; None for a crop that is fine enough to be read at once.
+    """
+    scale = scale_of(matrix)
+    if scale >= 0.5:
+        return None
+    x0, y0, x1, y1 = covered(matrix, size, width, height)
+    if x1 - x0 < 2 or y1 - y0 < 2:
+        x0, y0, x1, y1 = 0, 0, width, height
+    return Cells(x0, y0, x1, y1, max(1, round((x1 - x0) * 2 * scale)), max(1, round((y1 - y0) * 2 * scale)))
 
 
 def covered(matrix: Matrix, size: int, width: int, height: int, margin: int = 1) -> tuple[int, int, int, int]:

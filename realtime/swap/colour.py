@@ -14,13 +14,13 @@ Map = NDArray[np.float32]  # (3, 4) affine, BGR 0..255 to BGR 0..255
 Bytes = NDArray[Any]  # (n, n) uint8, as OpenCV types what it returns
 
 SAMPLE: Final = 48  # px: side of the pictures that are compared
-_FEWEST: Final = 12  # samples, below which nothing is said
-_ENOUGH: Final = 0.1  # of all samples: a face that shows less of itself is trusted less
-_GAIN: Final = (0.12, 2.5)  # per channel: how far light and skin of the scene may pull the identity's colours
-_SPREAD: Final = (0.75, 1.33)  # of the contrast, alike in all channels, so that colours never turn grey
-_TRIM: Final = 2.0  # robust standard deviations of lightness: beyond are eyes, brows, beards, highlights
-_LUMA: Final = (0.114, 0.587, 0.299)  # of brightness, BGR
-_FAINT: Final = 0.08  # of chroma to lightness (Lab); a scene with less takes the identity's colour away
+FEWEST: Final = 12  # samples, below which nothing is said
+ENOUGH: Final = 0.1  # of all samples: a face that shows less of itself is trusted less
+GAIN: Final = (0.12, 2.5)  # per channel: how far light and skin of the scene may pull the identity's colours
+SPREAD: Final = (0.75, 1.33)  # of the contrast, alike in all channels, so that colours never turn grey
+TRIM: Final = 2.0  # robust standard deviations of lightness: beyond are eyes, brows, beards, highlights
+LUMA: Final = (0.114, 0.587, 0.299)  # of brightness, BGR
+FAINT: Final = 0.08  # of chroma to lightness (Lab); a scene with less takes the identity's colour away
 
 
 def warm() -> None:
@@ -38,14 +38,14 @@ def compare(drawn: Image, scene: Image, weight: Bytes) -> tuple[Values | None, f
     and how colourful the scene's skin is, 0 (grey) to 1. None where too little of the face shows.
     """
     count = cv2.countNonZero(weight)
-    if count < _FEWEST:
+    if count < FEWEST:
         return None, 0.0
     (mean, spread), (wanted, wanted_spread) = _skin(drawn, weight), _skin(scene, weight)
     contrast = 0.5 * math.log(
         max(wanted_spread, 1.0) / max(spread, 1.0)
     )  # half: the decoder has seen the light already
-    colourful = math.hypot(wanted[1], wanted[2]) / max(wanted[0], 5.0) / _FAINT
-    return np.array([*(wanted - mean), contrast, min(colourful, 1.0)]), min(1.0, count / (_ENOUGH * weight.size))
+    colourful = math.hypot(wanted[1], wanted[2]) / max(wanted[0], 5.0) / FAINT
+    return np.array([*(wanted - mean), contrast, min(colourful, 1.0)]), min(1.0, count / (ENOUGH * weight.size))
 
 
 def colour_map(drawn: Image, weight: Bytes, difference: Values) -> Map:
@@ -56,14 +56,14 @@ def colour_map(drawn: Image, weight: Bytes, difference: Values) -> Map:
     """
     mean, _ = _skin(drawn, weight)
     here, there = _bgr(np.stack([mean, mean + difference[:3]]))
-    gain = np.clip(there / np.maximum(here, 1), *_GAIN)
+    gain = np.clip(there / np.maximum(here, 1), *GAIN)
     # A contrast that is measured after a gain of lightness would count that gain twice.
     lightness = max(mean[0] + difference[0], 1.0) / max(mean[0], 1.0)
-    contrast = float(np.clip(math.exp(difference[3]) / math.sqrt(lightness), *_SPREAD))
+    contrast = float(np.clip(math.exp(difference[3]) / math.sqrt(lightness), *SPREAD))
     kept = float(difference[4])
     change = np.zeros((3, 4))
     change[[0, 1, 2], [0, 1, 2]], change[:, 3] = gain * contrast, here * gain * (1 - contrast)
-    return np.asarray(kept * change + (1 - kept) * (np.array(_LUMA) @ change), np.float32)
+    return np.asarray(kept * change + (1 - kept) * (np.array(LUMA) @ change), np.float32)
 
 
 def _skin(picture: Image, weight: Bytes) -> tuple[Values, float]:
@@ -74,7 +74,7 @@ def _skin(picture: Image, weight: Bytes) -> tuple[Values, float]:
     lab = cv2.cvtColor(picture, cv2.COLOR_BGR2Lab)  # lightness 0..255, both axes about 128
     below = np.cumsum(cv2.calcHist([lab], [0], weight, [256], [0, 256]))
     low, middle, high = np.searchsorted(below, below[-1] * np.array([0.25, 0.5, 0.75]))
-    reach = _TRIM * max((high - low) / 1.349, 2.0)  # 1.349 standard deviations lie between a Gaussian's quartiles
+    reach = TRIM * max((high - low) / 1.349, 2.0)  # 1.349 standard deviations lie between a Gaussian's quartiles
     skin = cv2.inRange(lab, (middle - reach, 0, 0), (middle + reach, 255, 255))
     mean = cv2.mean(lab, cv2.bitwise_and(skin, weight))[:3]
     spread = cv2.meanStdDev(lab, mask=weight)[1][0, 0]

@@ -29,6 +29,7 @@ class Grant:
     card: ModelCard
     digest: str  # hex SHA-256 of the file
     weights: str  # hex digest of everything but the metadata
+    fused_of: tuple[str, ...] = ()  # digests of the models that it was fused of: what revokes them revokes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,11 @@ class Revoked:
 
     def names(self, grant: Grant) -> bool:
         """Whether this entry means that identity."""
+        models = (grant.digest, grant.weights, *grant.fused_of)
         return (
             (not self.name or self.name == grant.card.name)
             and (not self.key or self.key == grant.card.key)
-            and (not self.model or any(digest.startswith(self.model) for digest in (grant.digest, grant.weights)))
+            and (not self.model or any(digest.startswith(self.model) for digest in models))
         )
 
     def __str__(self) -> str:
@@ -94,7 +96,7 @@ class Consent:
             )
         if not fits(card.key, signature, _message(file.metadata, weights)):
             raise ConsentError(f"{file.name} has a signature that does not match its card and weights")
-        return Grant(card, file.digest(), weights)
+        return Grant(card, file.digest(), weights, _fused_of(contract, file.name))
 
     def check(self, grant: Grant, where: str) -> None:
         """Raises ConsentError unless the identity may be used today; where says in messages which it is."""
@@ -121,6 +123,16 @@ def _message(metadata: Any, weights: str) -> bytes:
     """What is signed: all metadata but the signature, and the digest of the weights."""
     said = {key: value for key, value in metadata.items() if key != SIGNATURE}
     return _OPENING + json.dumps({"metadata": said, "weights": weights}, sort_keys=True).encode()
+
+
+def _fused_of(contract: Contract, name: str) -> tuple[str, ...]:
+    """The digests that a fused model names. Raises ConsentError where it does not: nobody could revoke it then."""
+    if contract.role != "fused":
+        return ()
+    said = contract.training.get("fused_of")
+    if not isinstance(said, list) or not said or not all(isinstance(each, str) and each for each in said):
+        raise ConsentError(f"{name} is fused and does not say of which models")
+    return tuple(said)
 
 
 def _revoked(place: Path) -> tuple[Revoked, ...]:

@@ -12,9 +12,9 @@ from realtime.swap.card import KINDS
 
 VERSION: Final = "1"
 PREFIX: Final = "liveswap."
-ROLES: Final = ("landmarks", "encoder", "decoder", "whole", "dfm")
-DRAWING: Final = ("decoder", "whole", "dfm")  # the roles that draw an identity
-SELF_RELIANT: Final = ("whole", "dfm")  # of these those that take crops and need no encoder beside them
+ROLES: Final = ("landmarks", "encoder", "decoder", "whole", "dfm", "fused")
+DRAWING: Final = ("decoder", "whole", "dfm", "fused")  # the roles that draw an identity
+SELF_RELIANT: Final = ("whole", "dfm", "fused")  # of these those that take pictures and need no encoder beside them
 PRECISIONS: Final = ("fp32", "int8")
 COLOUR: Final = "bgr"
 SIZES: Final = range(16, 1025)  # crop pixels that make sense for a face
@@ -24,12 +24,12 @@ SIZES: Final = range(16, 1025)  # crop pixels that make sense for a face
 class Contract:
     """The promises of one model file. Building one that contradicts itself raises ModelError."""
 
-    role: str  # landmarks, encoder, decoder, whole (an encoder and a decoder in one) or dfm
-    size: int  # pixels of the square crop that goes in (landmarks, encoder), comes out (decoder), or both (whole, dfm)
+    role: str  # one of ROLES; whole is an encoder and a decoder in one, fused all the way from frame to frame
+    size: int  # pixels of the square crop that goes in (landmarks, encoder), is drawn (decoder, fused), or both
     coverage: float  # how much the crop shows: 1.0 is the template, 1.25 a quarter more
     licence: str  # of the weights, an SPDX name where there is one
     encoder: str = ""  # hex digest of the encoder's weights; empty for landmarks and who needs none
-    identity: str = ""  # who a decoder, whole or dfm draws; empty for the others
+    identity: str = ""  # who a decoder, whole, dfm or fused draws; empty for the others
     kind: str = ""  # of an identity: "rendered" (a person who does not exist) or "person" (consent needed)
     precision: str = "fp32"  # of the weights: fp32 or int8
     template: str = TEMPLATE_NAME  # the alignment template that the crops follow

@@ -27,13 +27,13 @@ _LAPLACIANS: Final = ((1.0, -2.0, 1.0), (-2.0, 4.0, -2.0), (1.0, -2.0, 1.0))
 _TO_DEVIATION: Final = 1 / (6 * 0.6745)
 
 BLUR_SAMPLE: Final = 96  # px: side of the pictures whose blur is compared
-_AGAIN: Final = 2.0  # px of them: how far they are blurred again
-_INSIDE: Final = 250  # of 255: the mask's own edge is no edge of the face
-_EDGES: Final = 6.0  # least gradient (Sobel's, root mean square) of a picture whose blur can be told
-_SOFTEST: Final = 0.03  # of the crop's side: a face is softened no further
-_SURELY: Final = 0.96  # of the camera's blur: two people's features are not alike, and too sharp looks better than dull
-_HARDLY: Final = 0.3  # px of the crop; less is not worth the time
-_INTERPOLATED: Final = 0.25  # px² of the frame: variance of the blur that reading a frame between its pixels adds
+AGAIN: Final = 2.0  # px of them: how far they are blurred again
+INSIDE: Final = 250  # of 255: the mask's own edge is no edge of the face
+EDGES: Final = 6.0  # least gradient (Sobel's, root mean square) of a picture whose blur can be told
+SOFTEST: Final = 0.03  # of the crop's side: a face is softened no further
+SURELY: Final = 0.96  # of the camera's blur: two people's features are not alike, and too sharp looks better than dull
+HARDLY: Final = 0.3  # px of the crop; less is not worth the time
+INTERPOLATED: Final = 0.25  # px² of the frame: variance of the blur that reading a frame between its pixels adds
 
 ROWS: Final = 128  # that get their noise at a time, at most
 _BANK: Final = (ROWS + 256, 1024)  # px of noise kept
@@ -75,15 +75,15 @@ def softening(scene: Grey, drawn: Grey, weight: Grey, scale: float) -> Values | 
     there, here = _blur(scene, weight), _blur(drawn, weight)
     if there is None or here is None:
         return None
-    read = _INTERPOLATED * scale**2  # the drawn face will be read between its pixels as well
-    sigma = math.sqrt(max((_SURELY * there) ** 2 - here**2 - read, 0.0)) / scene.shape[0]
-    return np.array([min(sigma, _SOFTEST)])
+    read = INTERPOLATED * scale**2  # the drawn face will be read between its pixels as well
+    sigma = math.sqrt(max((SURELY * there) ** 2 - here**2 - read, 0.0)) / scene.shape[0]
+    return np.array([min(sigma, SOFTEST)])
 
 
 def softened(drawn: Image, sigma: float) -> Image:
     """drawn (S, S, 3), blurred by sigma of its side; itself where that is hardly anything."""
     pixels = sigma * drawn.shape[0]
-    return drawn if pixels < _HARDLY else blurred(drawn, pixels)
+    return drawn if pixels < HARDLY else blurred(drawn, pixels)
 
 
 class Grain:
@@ -152,12 +152,12 @@ def _blur(picture: Grey, weight: Grey) -> float | None:
 
     An edge blurred by s has a gradient sqrt(s² + a²) / s times as steep as when it is blurred by a once more.
     """
-    steep, again = _steepness(picture), _steepness(blurred(picture, _AGAIN))
-    trust = np.where(weight > _INSIDE, again, 0)  # strong edges say it best, and noise has none
+    steep, again = _steepness(picture), _steepness(blurred(picture, AGAIN))
+    trust = np.where(weight > INSIDE, again, 0)  # strong edges say it best, and noise has none
     known = float(np.vdot(trust, again))
-    if float(trust.sum()) <= _EDGES**2 * np.count_nonzero(weight > _INSIDE):
+    if float(trust.sum()) <= EDGES**2 * np.count_nonzero(weight > INSIDE):
         return None
-    return _AGAIN / math.sqrt(max(float(np.vdot(trust, steep)) / known - 1, 0.04))
+    return AGAIN / math.sqrt(max(float(np.vdot(trust, steep)) / known - 1, 0.04))
 
 
 def _steepness(picture: Grey) -> NDArray[np.float32]:

@@ -12,9 +12,11 @@ from realtime.swap.blur import blurred
 Mask = NDArray[np.float32]  # (S, S) 0..1
 Shown = NDArray[np.uint8]  # (S, S) 0..255
 
-_EDGE: Final = 0.015  # of the crop's side: sigma of the softening
-_LEAST: Final = 0.75  # px of the frame, likewise
+EDGE: Final = 0.015  # of the crop's side: sigma of the softening
+LEAST: Final = 0.75  # px of the frame, likewise
 _FADE: Final = 0.06  # of the crop's side, where the mask fades to nothing towards the border
+BELOW: Final = 0.45  # of a softened mask: nothing shows where it is less
+ABOVE: Final = 0.95  # of a softened mask: all shows where it is more
 _FOREHEAD: Final = 0.4  # of the crop's side: the outline has no landmarks above the brows, so it is open there
 _BROWS: Final = slice(17, 27)  # of the 68 points
 _EARS: Final = (0, 16)  # the jaw's ends
@@ -25,8 +27,8 @@ class Edge:
 
     def __init__(self) -> None:
         # Half of a blurred edge lies outside, where the render's background would show as a ring: use the inner half.
-        self._drawn_in = np.clip((np.arange(256) - 0.45 * 255) / 0.5, 0, 255).astype(np.uint8)
-        self._border = _border(1)
+        self._drawn_in = np.clip((np.arange(256) - BELOW * 255) / (ABOVE - BELOW), 0, 255).astype(np.uint8)
+        self._border = border(1)
 
     def __call__(self, mask: Mask, scale: float, outline: Points | None = None) -> Shown:
         """The mask with an edge that is soft in the frame and nothing at the crop's border, so that no box can show.
@@ -36,12 +38,12 @@ class Edge:
         """
         size = mask.shape[0]
         if self._border.shape[0] != size:
-            self._border = _border(size)
+            self._border = border(size)
         whole = np.asarray(cv2.convertScaleAbs(mask, alpha=255), np.uint8)
         if outline is not None:
             whole = np.asarray(cv2.min(whole, _within(outline, size)), np.uint8)
         # A blur wider than an eighth of the crop says nothing new: the face is then a few pixels wide.
-        smooth = blurred(whole, min(max(_EDGE * size, _LEAST * scale), size / 8))
+        smooth = blurred(whole, min(max(EDGE * size, LEAST * scale), size / 8))
         return np.asarray(cv2.multiply(cv2.LUT(smooth, self._drawn_in), self._border, scale=1 / 255), np.uint8)
 
 
@@ -59,7 +61,7 @@ def _within(outline: Points, size: int) -> Shown:
     return picture
 
 
-def _border(size: int) -> Shown:
+def border(size: int) -> Shown:
     """255 inside the crop, falling smoothly to 0 at its border, (size, size)."""
     depth = np.minimum(np.arange(size), np.arange(size)[::-1]) / max(1.0, _FADE * size)
     line = np.clip(depth, 0, 1)

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 
 FORGET: Final = 1.0  # seconds unseen after which a face is met as if for the first time
-_SECONDS: Final = 0.18  # in which 63 % of a small change are followed, and 94 % in half a second
+SECONDS: Final = 0.18  # in which 63 % of a small change are followed, and 94 % in half a second
+COLOUR_UNIT: Final = 6.0  # of Lab
+BLUR_UNIT: Final = 0.02  # of the crop's side
 
 
 class Steady:
@@ -37,7 +39,7 @@ class Steady:
             self.value = value
         else:
             apart = value - self.value
-            speed = (1 + float(np.abs(apart).max()) / self._unit) / _SECONDS
+            speed = (1 + float(np.abs(apart).max()) / self._unit) / SECONDS
             self.value = self.value + apart * (1 - math.exp(-elapsed * speed * trust))
         self._at = at
         return self.value
@@ -49,9 +51,9 @@ class Look:
     def __init__(self) -> None:
         self.seen_at = -math.inf
         self.frames = 0  # in which it was seen
-        self.colour = Steady(unit=6.0)  # units of Lab
+        self.colour = Steady(COLOUR_UNIT)
         self.noise = Steady(unit=2.0)  # of 255
-        self.blur = Steady(unit=0.02)  # of the crop's side
+        self.blur = Steady(BLUR_UNIT)
         self.outline = Steady(unit=0.05)  # of the crop's side
 
 
