@@ -13,7 +13,7 @@ from rich.console import Console
 
 from realtime.errors import LiveswapError
 from realtime.swap.identity import MODELS
-from training import directions
+from training import directions, paired
 from training import evaluate as measuring
 from training.checkpoint import load_swap_net
 from training.dataset import Dataset
@@ -190,22 +190,33 @@ def evaluate(
         list[str] | None,
         typer.Argument(help="The pairs that it learned from; of footage the facesets, where they lie elsewhere now."),
     ] = None,
-    items: Annotated[int | None, typer.Option(min=1, help="Held-out pairs; all if not given.")] = None,
+    items: Annotated[
+        int | None, typer.Option(min=1, help="Held-out pairs, or moments of the truth; all if not given.")
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(metavar="TALKS", help="What `heads talks` wrote: the swap against the truth as well.")
+    ] = None,
     threads: Threads = 1,
     device: Device = "auto",
 ) -> None:
     """Measure on what was held out, beside what needs no training; writes evaluation.json into the folder."""
-    where = prepare(threads, device)
+    where, console = prepare(threads, device), Console()
     if learned_from_footage(run / SWAP_FILE):
-        found = evaluate_own(run / SWAP_FILE, data or read_sources(run), where, threads)
-        shown = directions.table(found)
+        sources = data or read_sources(run)
+        found = evaluate_own(run / SWAP_FILE, sources, where, threads)
+        shown = [directions.table(found)]
+        if truth:
+            with console.status("the truth") as status:
+                found["truth"] = paired.evaluate_paired(run, truth, sources, items, where, status.update)
+            shown.append(paired.table(found["truth"]))
     else:
         if not data:
             raise LiveswapError(f"{run} learned from pairs, wanted their folder after its name")
         found = measuring.evaluate(run / SWAP_FILE, Path(data[0]), items, where)
-        shown = measuring.table(found)
+        shown = [measuring.table(found)]
     measuring.write(found, run / "evaluation.json")
-    Console().print(shown)
+    for one in shown:
+        console.print(one)
 
 
 @app.command()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.training.test_own import TINY, people, tiny  # noqa: F401  people is a fixture
+from tests.training.test_own import TINY, one_thread, people, tiny  # noqa: F401  two are fixtures
 from tests.training.test_watching import moment
 from training.checkpoint import SWAP, load, load_swap_net
 from training.snapshots import SNAPSHOTS, Snapshots, core_minutes, snapshots_in
