@@ -17,6 +17,7 @@ from bench import switch as bench_switch
 from bench.beside import policies
 from bench.compare import compare as bench_of_two
 from bench.counts import counts
+from bench.curves import curves
 from bench.detection import detection
 from bench.glass import glass
 from bench.landmarks import landmarks
@@ -187,6 +188,7 @@ app.command()(marks)
 app.command()(policies)
 app.command("soak")(soak)
 app.command()(sessions)
+app.command()(curves)
 app.command()(counts)
 app.command()(startup)
 app.command("all")(suite)
