@@ -22,6 +22,7 @@ from bench.detection import detection
 from bench.glass import glass
 from bench.landmarks import landmarks
 from bench.marks import marks
+from bench.networks import networks
 from bench.quality import quality
 from bench.report import runs_table, with_origin, write
 from bench.sessions import sessions
@@ -189,6 +190,7 @@ app.command()(policies)
 app.command("soak")(soak)
 app.command()(sessions)
 app.command()(curves)
+app.command()(networks)
 app.command()(counts)
 app.command()(startup)
 app.command("all")(suite)
