@@ -30,6 +30,7 @@ from bench.soak import command as soak
 from bench.startup import startup
 from bench.steps_plot import check_plot, draw
 from bench.suite import suite
+from bench.targets import targets
 from bench.tracking import tracking
 from realtime.__main__ import DEMO
 from realtime.errors import LiveswapError
@@ -193,6 +194,7 @@ app.command()(curves)
 app.command()(networks)
 app.command()(counts)
 app.command()(startup)
+app.command()(targets)
 app.command("all")(suite)
 app.command("compare")(bench_of_two)
 

@@ -53,6 +53,14 @@ def memory_mb() -> float | None:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+def peak_mb() -> float | None:
+    """The most that this process has held in memory so far; None where the system does not say."""
+    if sys.platform != "linux":
+        return None
+    status = Path("/proc/self/status").read_text("ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
+
+
 def open_files() -> int | None:
     """How many descriptors this process has open."""
     return len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else None  # noqa: PTH208

@@ -45,6 +45,7 @@ PARTS: Final = (
     Part("compose", (), ("--repeats", "20")),
     Part("counts", (), ("--frames", "20")),
     Part("startup", (), ("--runs", "1")),
+    Part("targets", (), ("--seconds", "2")),
     Part("tracking", (), ("--frames", "30", "--pictures", "1")),
     Part("detection", (), ("--repeats", "2")),
     Part("policies", ("--plot", "{folder}/policies.png"), ("--seconds", "2", "--fps", "10"), "policies.png"),
