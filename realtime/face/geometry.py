@@ -170,8 +170,7 @@ def align(image: Image, matrix: Matrix, size: int) -> Image:
     to_crop = matrix
     cells = averaged(matrix, size, image.shape[1], image.shape[0])
     if cells is not None:
-        part = image[cells.top : cells.bottom, cells.left : cells.right]
-        source = cv2.resize(part, (cells.columns, cells.rows), interpolation=cv2.INTER_AREA)
+        source = _over(cells, image)
         fx, fy = cells.wide, cells.high
         back = np.array([[fx, 0, cells.left + (fx - 1) / 2], [0, fy, cells.top + (fy - 1) / 2], [0, 0, 1]])
         to_crop = (matrix.astype(np.float64) @ back).astype(np.float32)
@@ -189,6 +188,7 @@ class Cells:
     bottom: int
     columns: int
     rows: int
+    halvings: int  # after which a cell is one to two pixels wide; the part's sides can be halved so often
 
     @property
     def wide(self) -> float:
@@ -212,7 +212,27 @@ def averaged(matrix: Matrix, size: int, width: int, height: int) -> Cells | None
     x0, y0, x1, y1 = covered(matrix, size, width, height)
     if x1 - x0 < 2 or y1 - y0 < 2:
         x0, y0, x1, y1 = 0, 0, width, height
-    return Cells(x0, y0, x1, y1, max(1, round((x1 - x0) * 2 * scale)), max(1, round((y1 - y0) * 2 * scale)))
+    halvings = int(min(1 / (2 * scale), width, height)).bit_length() - 1
+    whole = 1 << halvings
+    wide, high = (
+        min(-(-(end - start) // whole), most // whole) * whole
+        for start, end, most in ((x0, x1, width), (y0, y1, height))
+    )
+    left, top = min(x0, width - wide), min(y0, height - high)
+    columns, rows = (max(1, round(side * 2 * scale)) for side in (wide, high))
+    return Cells(left, top, left + wide, top + high, columns, rows, halvings)
+
+
+def _over(cells: Cells, image: Image) -> Image:
+    """The averages of image over the cells, (rows, columns, 3).
+
+    OpenCV halves a picture 14 times as fast as it averages over parts of pixels. So it is halved as often as may be,
+    and the rest is a reading between pixels: for cells of one or two pixels the same average, between them about it.
+    """
+    part: NDArray[Any] = image[cells.top : cells.bottom, cells.left : cells.right]
+    for _ in range(cells.halvings):
+        part = cv2.resize(part, (part.shape[1] // 2, part.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(part, (cells.columns, cells.rows), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def covered(matrix: Matrix, size: int, width: int, height: int, margin: int = 1) -> tuple[int, int, int, int]:

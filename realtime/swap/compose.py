@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from realtime.face.face import Face
 from realtime.face.geometry import Image, Matrix, Points, invert, scale_of, transform
 from realtime.frame import Drawn, Frame
+from realtime.pool import Pool, Scratch
 from realtime.swap import colour
 from realtime.swap.fallback import Box, Fallback, Unsure, hidden, place_of, veiled
 from realtime.swap.grain import BLUR_SAMPLE, ROWS, Grain, noise_of, softened, softening
@@ -98,13 +99,15 @@ class Fit:
         self._looks = Looks()
         self._grain = Grain()
         self._edge = Edge()
+        self._pictures = Pool()
+        self._scratch = Scratch()
         colour.warm()
 
     def __call__(self, swapped: Swapped) -> Frame:
         """The frame with every swapped face in its place; a new picture, equal to the old one outside the faces."""
         frame = swapped.frame
         at = frame.captured_at if frame.at is None else frame.at
-        image = frame.image.copy()
+        image = self._pictures.copy(frame.image)
         for face in swapped.faces:
             # Another identity on the same face differs from the scene in another way.
             look = self._looks.of((face.face.track, face.identity), at)
@@ -121,28 +124,31 @@ class Fit:
         whole = x0 > 0 and y0 > 0 and x1 < image.shape[1] and y1 < image.shape[0]
         picture = self._fitted(face, frame.image, mask, whole, look, at)
         amounts = self._grain.amounts(look.noise.value) if self._settings.grain else (0.0, 0.0)
-        layers, to_crop = _shrunk(_layers(picture, mask), face.to_crop, scale)
+        scratch = self._scratch
+        layers, to_crop = _shrunk(_layers(picture, mask, scratch), face.to_crop, scale, scratch)
         rows = min(max(_BAND // (x1 - x0), 8), ROWS)
         for top in range(y0, y1, rows):
             part = image[top : min(top + rows, y1), x0:x1]
-            patch = _warped(layers, to_crop, x0, top, part.shape[1], part.shape[0])
-            drawn = cv2.cvtColor(patch, cv2.COLOR_BGRA2BGR)
+            patch = _warped(layers, to_crop, x0, top, scratch("patch", (*part.shape[:2], 4)))
+            drawn = cv2.cvtColor(patch, cv2.COLOR_BGRA2BGR, scratch("drawn", part.shape))
             drawn = self._grain.onto(drawn, amounts, frame.index, top)
-            _blend(part, drawn, cv2.extractChannel(patch, 3))
+            _blend(part, drawn, cv2.extractChannel(patch, 3, scratch("alpha", part.shape[:2])), scratch)
 
     def _fitted(self, face: SwappedFace, image: Image, mask: Shown, whole: bool, look: Look, at: float) -> Image:
         """The face in the colours and the softness that image, the frame, asks for; notes the noise around it."""
         drawn = face.image
         if self._settings.colour:
-            drawn = _coloured(drawn, image, mask, face.to_crop, whole, look, at)
-        picture = _eight_bit(drawn)
+            drawn = _coloured(drawn, image, mask, face.to_crop, whole, look, at, self._scratch)
+        picture = _eight_bit(drawn, self._scratch("picture", drawn.shape))
         if not self._settings.grain:
             return picture
         if look.frames == 1 or look.frames % 2:  # softness and noise change slowly: each is measured in turn
             look.noise(noise_of(image, face.face.to_template, mask, face.to_crop), at)
         if look.frames == 1 or look.frames % 2 == 0:
-            _note_softness(picture, image, mask, face.to_crop, look, at)
-        return picture if look.blur.value is None else softened(picture, float(look.blur.value[0]))
+            _note_softness(picture, image, mask, face.to_crop, look, at, self._scratch)
+        if look.blur.value is None:
+            return picture
+        return softened(picture, float(look.blur.value[0]), self._scratch("softened", picture.shape))
 
 
 def _drawn(face: SwappedFace) -> Drawn:
@@ -164,7 +170,7 @@ def _outline(face: SwappedFace, look: Look, at: float) -> Points | None:
 
 
 def _coloured(
-    drawn: Picture, image: Image, mask: Shown, to_crop: Matrix, whole: bool, look: Look, at: float
+    drawn: Picture, image: Image, mask: Shown, to_crop: Matrix, whole: bool, look: Look, at: float, scratch: Scratch
 ) -> Picture:
     """drawn in the light of the scene, which image (the frame) shows where the face belongs; whole: all of it."""
     size = colour.SAMPLE
@@ -177,31 +183,37 @@ def _coloured(
     steady = look.colour(difference, at, trust)
     if steady is None or difference is None:
         return drawn
-    return np.asarray(cv2.transform(drawn, colour.colour_map(here, weight, steady)), np.float32)
+    coloured = scratch("coloured", drawn.shape, np.float32)
+    return np.asarray(cv2.transform(drawn, colour.colour_map(here, weight, steady), coloured), np.float32)
 
 
-def _note_softness(picture: Image, image: Image, mask: Shown, to_crop: Matrix, look: Look, at: float) -> None:
+def _note_softness(
+    picture: Image, image: Image, mask: Shown, to_crop: Matrix, look: Look, at: float, scratch: Scratch
+) -> None:
     """How much softer than picture the camera's face in image (the frame) is."""
     side = BLUR_SAMPLE
     matrix = _smaller(to_crop, side / mask.shape[0])
-    scene = cv2.cvtColor(_sample(image, matrix, side), cv2.COLOR_BGR2GRAY)
-    drawn = cv2.cvtColor(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
-    look.blur(softening(scene, drawn, cv2.resize(mask, (side, side)), scale_of(matrix)), at)
+    three = scratch("sample", (side, side, 3))
+    scene = cv2.cvtColor(_sample(image, matrix, side, three), cv2.COLOR_BGR2GRAY)
+    drawn = cv2.cvtColor(cv2.resize(picture, (side, side), three, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
+    look.blur(softening(scene, drawn, cv2.resize(mask, (side, side)), scale_of(matrix), scratch), at)
 
 
-def _warped(layers: Image, to_crop: Matrix, x0: int, y0: int, width: int, height: int) -> Image:
-    """The layers where they belong in the frame's part at (x0, y0) of width x height."""
+def _warped(layers: Image, to_crop: Matrix, x0: int, y0: int, patch: Image) -> Image:
+    """patch (h, w, 4), with the layers where they belong in the frame's part at (x0, y0) of that size."""
     shifted = to_crop.copy()
     shifted[:, 2] += to_crop[:, :2] @ np.array([x0, y0], np.float32)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(layers, shifted, (width, height), flags=flags), np.uint8)
+    return np.asarray(cv2.warpAffine(layers, shifted, (patch.shape[1], patch.shape[0]), patch, flags=flags), np.uint8)
 
 
-def _blend(part: Image, drawn: Image, alpha: NDArray[Any]) -> None:
+def _blend(part: Image, drawn: Image, alpha: NDArray[Any], scratch: Scratch) -> None:
     """Blend drawn into part, in place. In 8 bit: three times as fast as in floats, and off by one step at most."""
-    share = cv2.cvtColor(alpha, cv2.COLOR_GRAY2BGR)
-    there = cv2.multiply(part, cv2.bitwise_not(share), scale=1 / 255)
-    part[:] = cv2.add(there, cv2.multiply(drawn, share, scale=1 / 255))
+    share = cv2.cvtColor(alpha, cv2.COLOR_GRAY2BGR, scratch("share", part.shape))
+    there = scratch("there", part.shape)
+    cv2.multiply(drawn, share, there, scale=1 / 255)
+    cv2.bitwise_not(share, share)
+    cv2.add(cv2.multiply(part, share, share, scale=1 / 255), there, part)
 
 
 def _rectangle(inside: Sequence[int], to_crop: Matrix, width: int, height: int) -> tuple[int, int, int, int]:
@@ -216,10 +228,10 @@ def _rectangle(inside: Sequence[int], to_crop: Matrix, width: int, height: int) 
     return max(0, int(left)), max(0, int(top)), min(width, int(right)), min(height, int(bottom))
 
 
-def _sample(image: Image, to_crop: Matrix, size: int) -> Image:
-    """The frame under a crop of size x size."""
-    out = cv2.warpAffine(image, to_crop, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(out, np.uint8)
+def _sample(image: Image, to_crop: Matrix, size: int, out: Image | None = None) -> Image:
+    """The frame under a crop of size x size; in out, where there is one."""
+    seen = cv2.warpAffine(image, to_crop, (size, size), out, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(seen, np.uint8)
 
 
 def _in_view(to_crop: Matrix, size: int, image: Image) -> NDArray[np.bool_]:
@@ -238,22 +250,24 @@ def _smaller(to_crop: Matrix, factor: float) -> Matrix:
     return matrix
 
 
-def _eight_bit(picture: NDArray[Any]) -> Image:
-    """picture rounded, clamped to 0..255; what is no number becomes 0."""
-    return np.asarray(cv2.add(picture, 0.0, dtype=cv2.CV_8U), np.uint8)  # type: ignore[call-overload]  # lacks numbers
+def _eight_bit(picture: NDArray[Any], out: Image | None = None) -> Image:
+    """picture rounded, clamped to 0..255; what is no number becomes 0. In out, where there is one."""
+    rounded = cv2.add(picture, 0.0, out, dtype=cv2.CV_8U)  # type: ignore[call-overload]  # lacks numbers
+    return np.asarray(rounded, np.uint8)
 
 
-def _layers(picture: Image, mask: Shown) -> Image:
+def _layers(picture: Image, mask: Shown, scratch: Scratch) -> Image:
     """Picture and mask as one picture of four channels, so that one warp carries both."""
-    layers = cv2.cvtColor(picture, cv2.COLOR_BGR2BGRA)
+    layers = cv2.cvtColor(picture, cv2.COLOR_BGR2BGRA, scratch("layers", (*mask.shape, 4)))
     return np.asarray(cv2.insertChannel(mask, layers, 3), np.uint8)
 
 
-def _shrunk(layers: Image, to_crop: Matrix, scale: float) -> tuple[Image, Matrix]:
+def _shrunk(layers: Image, to_crop: Matrix, scale: float, scratch: Scratch) -> tuple[Image, Matrix]:
     """The layers no more than twice as fine as the frame needs, or thin lines would flicker; with their matrix."""
     if scale <= 2:
         return layers, to_crop
     size = layers.shape[0]
     smaller = max(2, round(size / scale))
-    shrunk = cv2.resize(layers, (smaller, smaller), interpolation=cv2.INTER_AREA)
+    out = scratch("shrunk", (smaller, smaller, 4))
+    shrunk = cv2.resize(layers, (smaller, smaller), out, interpolation=cv2.INTER_AREA)
     return np.asarray(shrunk, np.uint8), _smaller(to_crop, smaller / size)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.face.geometry import Image, Matrix, invert, transform
+from realtime.pool import Scratch
 from realtime.swap.blur import blurred
 from realtime.swap.steady import Values
 
@@ -66,13 +67,14 @@ def noise_of(image: Image, to_template: Matrix, mask: Grey, to_crop: Matrix) -> 
     return np.asarray(np.sort(found, 0)[(len(found) - 1) // 2])
 
 
-def softening(scene: Grey, drawn: Grey, weight: Grey, scale: float) -> Values | None:
+def softening(scene: Grey, drawn: Grey, weight: Grey, scale: float, scratch: Scratch | None = None) -> Values | None:
     """How much softer than the drawn face the camera's picture of the face is: a Gaussian's sigma, (1,) of the side.
 
     Both (n, n) show the same crop, n = BLUR_SAMPLE; weight is 255 where the face shows; scale is their px for one of
     the frame. 0 where the camera is the sharper one. None where the face shows no edges.
     """
-    there, here = _blur(scene, weight), _blur(drawn, weight)
+    scratch = scratch or Scratch()
+    there, here = _blur(scene, weight, scratch), _blur(drawn, weight, scratch)
     if there is None or here is None:
         return None
     read = INTERPOLATED * scale**2  # the drawn face will be read between its pixels as well
@@ -80,10 +82,10 @@ def softening(scene: Grey, drawn: Grey, weight: Grey, scale: float) -> Values | 
     return np.array([min(sigma, SOFTEST)])
 
 
-def softened(drawn: Image, sigma: float) -> Image:
-    """drawn (S, S, 3), blurred by sigma of its side; itself where that is hardly anything."""
+def softened(drawn: Image, sigma: float, out: Image | None = None) -> Image:
+    """drawn (S, S, 3), blurred by sigma of its side, in out if there is one; itself where that is hardly anything."""
     pixels = sigma * drawn.shape[0]
-    return drawn if pixels < HARDLY else blurred(drawn, pixels)
+    return drawn if pixels < HARDLY else blurred(drawn, pixels, out)
 
 
 class Grain:
@@ -98,6 +100,7 @@ class Grain:
         self._fine, self._coarse = (_stored(noise) for noise in (fine, coarse))
         # What noise_of says of either, at deviation 1.
         self._answers = np.array([_answers(self._fine), _answers(self._coarse)]).T / _DEVIATION
+        self._scratch = Scratch()
 
     def amounts(self, noise: Values | None) -> tuple[float, float]:
         """The deviations of fine and coarse noise that together measure as noise (of noise_of) does; 0 for None."""
@@ -115,7 +118,10 @@ class Grain:
         return fine, min(coarse, _LOUDEST)
 
     def onto(self, face: NDArray[Any], amounts: tuple[float, float], frame: int, salt: int) -> Image:
-        """face (h, w, 3) with noise of these amounts; frame's number and salt choose which. h at most ROWS."""
+        """face (h, w, 3) with noise of these amounts; frame's number and salt choose which. h at most ROWS.
+
+        The next call overwrites what this one gives.
+        """
         fine, coarse = amounts
         whole = math.hypot(fine, coarse)
         if whole < _FAINTEST:
@@ -124,12 +130,13 @@ class Grain:
         high, wide = face.shape[:2]
         part = slice(top, top + high), slice(left, left + wide)
         one, other = self._fine[part], self._coarse[part]
-        mixed = cv2.addWeighted(one, fine / whole, other, coarse / whole, 128 * (1 - (fine + coarse) / whole))
+        shift = 128 * (1 - (fine + coarse) / whole)
+        mixed = cv2.addWeighted(one, fine / whole, other, coarse / whole, shift, self._scratch("mixed", one.shape))
         if mixed.shape[1] < wide:
             mixed = np.tile(mixed, (1, -(-wide // mixed.shape[1])))[:, :wide]
         share = whole / _DEVIATION
-        noise = cv2.cvtColor(mixed, cv2.COLOR_GRAY2BGR)
-        return np.asarray(cv2.addWeighted(face, 1.0, noise, share, -128 * share), np.uint8)
+        noise = cv2.cvtColor(mixed, cv2.COLOR_GRAY2BGR, self._scratch("noise", (high, wide, 3)))
+        return np.asarray(cv2.addWeighted(face, 1.0, noise, share, -128 * share, noise), np.uint8)
 
 
 def _deviation(window: Grey) -> float:
@@ -147,23 +154,29 @@ def _stored(noise: NDArray[Any]) -> Grey:
     return np.asarray(np.clip(np.round(noise / noise.std() * _DEVIATION) + 128, 0, 255), np.uint8)
 
 
-def _blur(picture: Grey, weight: Grey) -> float | None:
+def _blur(picture: Grey, weight: Grey, scratch: Scratch) -> float | None:
     """Sigma of the blur of a picture's edges, in px: Zhuo and Sim, Defocus map estimation (2011).
 
     An edge blurred by s has a gradient sqrt(s² + a²) / s times as steep as when it is blurred by a once more.
     """
-    steep, again = _steepness(picture), _steepness(blurred(picture, AGAIN))
-    trust = np.where(weight > INSIDE, again, 0)  # strong edges say it best, and noise has none
+    softer = blurred(picture, AGAIN, scratch("softer", picture.shape))
+    steep, again = _steepness(picture, "steep", scratch), _steepness(softer, "again", scratch)
+    trust = scratch("trust", again.shape, np.float32)
+    inside = weight > INSIDE
+    np.multiply(again, inside, trust)  # strong edges say it best, and noise has none
     known = float(np.vdot(trust, again))
-    if float(trust.sum()) <= EDGES**2 * np.count_nonzero(weight > INSIDE):
+    if float(trust.sum()) <= EDGES**2 * np.count_nonzero(inside):
         return None
     return AGAIN / math.sqrt(max(float(np.vdot(trust, steep)) / known - 1, 0.04))
 
 
-def _steepness(picture: Grey) -> NDArray[np.float32]:
+def _steepness(picture: Grey, name: str, scratch: Scratch) -> NDArray[np.float32]:
     """The square of the gradient, by Sobel."""
-    across, down = cv2.Sobel(picture, cv2.CV_32F, 1, 0), cv2.Sobel(picture, cv2.CV_32F, 0, 1)
-    return np.asarray(across * across + down * down, np.float32)
+    across, down = (scratch(one, picture.shape, np.float32) for one in (name, "down"))
+    cv2.Sobel(picture, cv2.CV_32F, 1, 0, across)
+    cv2.Sobel(picture, cv2.CV_32F, 0, 1, down)
+    np.add(np.square(across, across), np.square(down, down), across)
+    return across
 
 
 def _place(frame: int, salt: int) -> tuple[int, int]:

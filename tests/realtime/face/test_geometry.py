@@ -12,6 +12,7 @@ from realtime.face.geometry import (
     Image,
     Matrix,
     align,
+    averaged,
     covered,
     crop_matrix,
     invert,
@@ -35,6 +36,12 @@ def smooth_picture(width: int = 640, height: int = 360) -> Image:
     """A colourful picture without fine detail, so that resampling loses next to nothing."""
     rough = np.random.default_rng(3).integers(0, 256, (9, 16, 3), np.uint8)
     return np.asarray(cv2.resize(rough, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def noisy_picture(width: int, height: int) -> Image:
+    """A smooth one with a camera's noise."""
+    noise = np.random.default_rng(1).normal(0, 6, (height, width, 3))
+    return np.clip(smooth_picture(width, height) * 0.8 + 25 + noise, 0, 255).astype(np.uint8)
 
 
 def psnr(one: Image, other: Image) -> float:
@@ -158,6 +165,27 @@ def test_thin_lines_do_not_alias_in_a_small_crop() -> None:
     crop = align(stripes, face_at(400, 400, 640), 160)
     assert crop[8:-8, 8:-8].astype(float).std() < 20
     assert crop.mean() == pytest.approx(127.5, abs=4)
+
+
+@pytest.mark.parametrize("side", [330, 430, 630, 650, 900, 1270, 1290])
+def test_a_pixel_of_a_large_faces_crop_is_the_average_of_what_it_covers(side: float) -> None:
+    image = noisy_picture(1920, 1080)
+    matrix = face_at(960, 540, side, 0.2)
+    finer = 8 * matrix
+    finer[:, 2] += 3.5
+    covered_by = cv2.warpAffine(image, finer, (1280, 1280), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    average = cv2.resize(covered_by, (160, 160), interpolation=cv2.INTER_AREA)
+    assert psnr(align(image, matrix, 160), np.asarray(average, np.uint8)) > 31.5
+    cells = averaged(matrix, 160, 1920, 1080)
+    assert cells is not None
+    assert (cells.wide, cells.high) == pytest.approx((side / 320, side / 320), rel=0.02)
+
+
+@pytest.mark.parametrize("side", [320, 640, 1280])
+def test_a_crop_changes_little_where_the_way_to_average_changes(side: float) -> None:
+    image = noisy_picture(1920, 1080)
+    below, above = (align(image, face_at(960, 540, side * by), 160) for by in (0.9999, 1.0001))
+    assert psnr(below, above) > 41
 
 
 @pytest.mark.parametrize("side", [3.0, 9.0, 40.0])

@@ -65,6 +65,27 @@ def test_a_composed_frame_says_who_was_drawn_where() -> None:
     assert Composer()(Swapped(frame_of(scene()))).drawn == ()
 
 
+def test_pictures_that_are_kept_are_never_written_to_again() -> None:
+    composer = Composer(Fallback(no_face="hold"))
+    kept: list[tuple[Image, Image]] = []
+    for number in range(40):
+        face = swapped_face(face_at(100 + 3 * number, 120, 90 + number))
+        frame = frame_of(scene(seed=number), number)
+        out = composer(Swapped(frame, (face,) if number % 4 else ()))
+        if number % 3 == 0:
+            kept.append((out.image, out.image.copy()))
+    assert all(np.array_equal(image, copy) for image, copy in kept)
+
+
+def test_a_composers_pictures_are_those_that_one_with_new_memory_makes() -> None:
+    """Faces of other sizes before them leave nothing behind in the memory that goes round."""
+    composer = Composer()
+    for number, side in enumerate((200, 60, 130, 220, 35)):
+        face = swapped_face(face_at(170, 110, side, track=number, degrees=3 * number))
+        swapped = Swapped(frame_of(scene(seed=number), number), (face,))
+        assert np.array_equal(composer(swapped).image, compose(swapped).image)
+
+
 def test_the_identitys_eyes_and_mouth_appear_where_the_face_has_them() -> None:
     face = face_at(160, 120, 180, degrees=-15)
     out = into(scene(), swapped_face(face)).astype(int)

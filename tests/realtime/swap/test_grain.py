@@ -87,7 +87,7 @@ def test_grain_is_fresh_in_every_frame_and_the_same_when_repeated() -> None:
 def test_frames_next_to_each_other_never_show_the_same_noise_shifted_a_little() -> None:
     plain = np.full((64, 64, 3), 130, np.uint8)
     grain = Grain()
-    shown = [grain.onto(plain, (6.0, 0.0), frame, 1)[..., 0] for frame in range(30)]
+    shown = [grain.onto(plain, (6.0, 0.0), frame, 1)[..., 0].copy() for frame in range(30)]
     found = [
         float(cv2.matchTemplate(a, b[16:48, 16:48], cv2.TM_CCOEFF_NORMED).max()) for a, b in itertools.pairwise(shown)
     ]
