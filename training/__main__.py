@@ -29,6 +29,7 @@ from training.own import learned_from_footage, train_own
 from training.presets import EMBEDDED, PRESETS, start_of
 from training.preview import grid
 from training.processes import gathered
+from training.report.report import write_report
 from training.swap import FILE as SWAP_FILE
 from training.swap import SwapSettings, landmark_trunk, train_swap
 from training.watching import watched
@@ -177,8 +178,8 @@ def train(
         console, plan = Console(stderr=True) if processes.leads else None, Plan(minutes, steps)
         with watched(out, settings.log_steps, console, tensorboard) as watch:
             train_own(facesets, out, plan, begun, resume, settings, where, eyes, ending, processes, watch, snapshots)
-        if processes.leads:
-            typer.echo(f"look at {out / 'preview.jpg'}")
+        if processes.leads and ending.by is None:
+            typer.echo(f"look at {out / 'preview.jpg'} and {write_report(out)}")
     if ending.by is not None:
         raise typer.Exit(128 + ending.by)
 
@@ -217,6 +218,12 @@ def evaluate(
     measuring.write(found, run / "evaluation.json")
     for one in shown:
         console.print(one)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="The folder of a training on footage.")]) -> None:
+    """Write report.html into the folder: curves, previews, measures, settings and consents in one file."""
+    typer.echo(f"look at {write_report(run)}")
 
 
 @app.command()

@@ -42,6 +42,7 @@ SHOWN: Final = 8  # faces in a row of the preview
 HISTORY: Final = "history"  # the last checkpoints and the best one
 PREVIEWS: Final = "previews"  # a preview for each checkpoint
 LAST: Final = 3  # checkpoints that are kept besides the newest
+OPTIMISATION: Final = ("rate", "trunk_rate", "hold", "floor", "average")  # what a checkpoint says of its settings
 
 
 def train_own(
@@ -115,6 +116,7 @@ def train_own(
         **wanted, "consent": consent, "tone": list(TONE), "data": "own", "faces": {f.name: len(f) for f in facesets},
         "losses": asdict(settings.weights), "only": list(learning) if start.against else [],
         "start": start.origin.summary() if start.origin else {}, "features": features is not None,
+        "optimisation": {name: getattr(settings, name) for name in OPTIMISATION},
     }  # fmt: skip
     if snapshots is not None:
         taken = Snapshots(out, snapshots, lambda: {"record": about, "average": average.net.state_dict()})
