@@ -6,7 +6,8 @@ import sys
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 from unittest import mock
@@ -18,6 +19,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from bench.arrays import Tally, tallied
 from bench.report import with_origin, write
 from realtime.__main__ import DEMO, Models
 from realtime.egress.marks import Marks
@@ -53,23 +55,24 @@ def measure(settings: Settings, source: Path, frames: int) -> dict[str, Any]:
     models = Models.load(settings)
     swapper = Swapper(models.tracker, models.shelf, models.identity, settings.fallback)
     composer, marks = Composer(settings.fallback, settings.composing), Marks()
-    taken: dict[str, list[tuple[int, int]]] = {"swap": [], "compose": [], "marks": []}
+    taken: dict[str, list[Cost]] = {"swap": [], "compose": [], "marks": []}
     number = 0
-    with counted() as inferences, traced():
+    with counted() as inferences, traced(), tallied() as tally:
         for number, frame in enumerate(frames_of(source, SETTLING + frames), 1):
             if number == SETTLING + 1:
                 inferences.clear()
                 taken = {name: [] for name in taken}
-            swapped = weighed(swapper, frame, taken["swap"])
-            composed = weighed(composer, swapped, taken["compose"])
-            weighed(marks, composed, taken["marks"])
+            swapped = weighed(swapper, frame, tally, taken["swap"])
+            composed = weighed(composer, swapped, tally, taken["compose"])
+            weighed(marks, composed, tally, taken["marks"])
     if number < SETTLING + frames:
         raise SourceMissing(f"{source} has {number} frames, wanted {SETTLING + frames}")
     return {
         "frames": frames,
         "inferences_per_100_frames": {role: round(100 * inferences[role] / frames, 1) for role in ROLES},
-        "peak_kib": {name: median(peak for peak, _ in rows) for name, rows in taken.items()},
-        "kept_kib": {name: median(kept for _, kept in rows) for name, rows in taken.items()},
+        "peak_kib": {name: median(row.peak for row in rows) for name, rows in taken.items()},
+        "kept_kib": {name: median(row.kept for row in rows) for name, rows in taken.items()},
+        "large_arrays": {name: sum(row.large for row in rows) for name, rows in taken.items()},
         "frame_kib": round(frame.image.nbytes / 1024),
     }
 
@@ -90,14 +93,19 @@ def frames_of(source: Path, count: int) -> Iterator[Frame]:
 def counted() -> Iterator[Counter[str]]:
     """Until the end, how often models of each of ROLES were run."""
     seen: Counter[str] = Counter()
-    run = ort.InferenceSession.run
 
-    def noted(session: ort.InferenceSession, *words: Any, **more: Any) -> Any:
-        said = session.get_modelmeta().custom_metadata_map
-        seen[said.get("liveswap.role", "detector")] += 1
-        return run(session, *words, **more)
+    def noting(run: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(session: ort.InferenceSession, *words: Any, **more: Any) -> Any:
+            said = session.get_modelmeta().custom_metadata_map
+            seen[said.get("liveswap.role", "detector")] += 1
+            return run(session, *words, **more)
 
-    with mock.patch.object(ort.InferenceSession, "run", noted):
+        return noted
+
+    with ExitStack() as patches:
+        for name in ("run", "run_with_iobinding"):
+            noted = noting(getattr(ort.InferenceSession, name))
+            patches.enter_context(mock.patch.object(ort.InferenceSession, name, noted))
         yield seen
 
 
@@ -111,13 +119,23 @@ def traced() -> Iterator[None]:
         tracemalloc.stop()
 
 
-def weighed(work: Callable[[Item], Out], item: Item, rows: list[tuple[int, int]]) -> Out:
-    """What work makes of the item; notes the bytes it had at most, and those it kept or handed on."""
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one frame takes of a step."""
+
+    peak: int  # bytes beyond what was there before
+    kept: int  # bytes of them that are kept or handed on
+    large: int  # arrays made of more than bench.arrays.LARGE
+
+
+def weighed(work: Callable[[Item], Out], item: Item, tally: Tally, rows: list[Cost]) -> Out:
+    """What work makes of the item; notes its cost."""
     before, _ = tracemalloc.get_traced_memory()
     tracemalloc.reset_peak()
+    large = tally.large
     made = work(item)
     after, peak = tracemalloc.get_traced_memory()
-    rows.append((peak - before, after - before))
+    rows.append(Cost(peak - before, after - before, tally.large - large))
     return made
 
 
@@ -134,5 +152,7 @@ def table(numbers: dict[str, Any]) -> Table:
     made.add_row("a frame's picture", f"{numbers['frame_kib']} KiB")
     for name in numbers["peak_kib"]:
         said = f"{numbers['peak_kib'][name]} KiB at most, {numbers['kept_kib'][name]} KiB of them kept or handed on"
-        made.add_row(f"{name}, memory", said)
+        made.add_row(f"{name}, new memory", said)
+    large = ", ".join(f"{name} {count}" for name, count in numbers["large_arrays"].items())
+    made.add_row(f"arrays of more than 64 KiB, in {numbers['frames']} frames", large)
     return made

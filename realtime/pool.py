@@ -1,6 +1,7 @@
 """Memory that goes round, so that no frame has to ask for new: for what is handed on, and for what is in between."""
 
 import math
+import threading
 import weakref
 from collections import deque
 from typing import Any, Final
@@ -46,8 +47,8 @@ class Pool:
         return bytearray(size)
 
 
-class Scratch:
-    """Arrays for what is in between, by name: the same name gives the same memory. One thread uses it."""
+class Scratch(threading.local):
+    """Arrays for what is in between, by name: the same name gives a thread the same memory, and each thread its own."""
 
     def __init__(self) -> None:
         self._memory: dict[str, NDArray[np.uint8]] = {}

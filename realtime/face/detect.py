@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from realtime.errors import MissingExtra, ModelError, SettingsError
 from realtime.face.face import Detection
 from realtime.face.geometry import Image, Points
+from realtime.pool import Scratch
 from realtime.swap.session import SessionSettings, open_session
 
 logger = logging.getLogger(__name__)
@@ -68,26 +69,26 @@ class Canvas:
         return ((points - self.corner) / self.scale - 0.5).astype(np.float32)
 
 
-def place(image: Image, view: View) -> Canvas:
-    """image with the view's border on a canvas of about the view's size, both sides multiples of STRIDE."""
+def place(image: Image, view: View, scratch: Scratch | None = None) -> Canvas:
+    """image with the view's border on a canvas of about the view's size, both sides multiples of STRIDE; in scratch."""
     height, width = image.shape[:2]
     longest, bordered = view.longest, max(height, width) * (1 + 2 * view.border)
     whole = [
         max(STRIDE, int(np.ceil(side * longest / max(height, width) / STRIDE)) * STRIDE) for side in (width, height)
     ]
-    return place_within(image, (whole[0], whole[1]), longest / bordered)
+    return place_within(image, (whole[0], whole[1]), longest / bordered, scratch)
 
 
-def place_within(image: Image, size: tuple[int, int], scale: float) -> Canvas:
-    """image times scale in the middle of a canvas of size (width, height)."""
+def place_within(image: Image, size: tuple[int, int], scale: float, scratch: Scratch | None = None) -> Canvas:
+    """image times scale in the middle of a canvas of size (width, height); in scratch."""
     height, width = image.shape[:2]
     small_width, small_height = max(1, round(width * scale)), max(1, round(height * scale))
     x, y = (size[0] - small_width) // 2, (size[1] - small_height) // 2
-    canvas = np.zeros((size[1], size[0], 3), np.uint8)
+    canvas = (scratch or Scratch())("canvas", (size[1], size[0], 3))
+    canvas[:] = 0
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    canvas[y : y + small_height, x : x + small_width] = cv2.resize(
-        image, (small_width, small_height), interpolation=how
-    )
+    part = canvas[y : y + small_height, x : x + small_width]
+    cv2.resize(image, (small_width, small_height), part, interpolation=how)
     exact = np.array([small_width / width, small_height / height], np.float32)
     return Canvas(canvas, exact, np.array([x, y], np.float32))
 
@@ -101,13 +102,14 @@ class CenterFace:
         """quick and thorough say what such looks consist of. Raises ModelError."""
         self._views = quick, thorough
         self._session = open_session(CENTERFACE, settings, (1, 3, 192, quick[0].longest))
+        self._scratch = Scratch()
 
     def detect(self, image: Image, thorough: bool = False) -> tuple[Detection, ...]:
         """As Detector.detect."""
-        return merged([self._seen(place(image, view)) for view in self._views[thorough]])
+        return merged([self._seen(place(image, view, self._scratch)) for view in self._views[thorough]])
 
     def _seen(self, canvas: Canvas) -> tuple[Detection, ...]:
-        said = self._session.run(None, {"input.1": centerface_input(canvas.image)})
+        said = self._session.run(None, {"input.1": centerface_input(canvas.image, self._scratch)})
         heat, size, offset, points = (output[0] for output in said)
         return decode_centerface(heat[0], size, offset, points, canvas)
 
@@ -131,9 +133,12 @@ def decode_centerface(
     return _detections(boxes, five, heat[rows, columns], canvas)
 
 
-def centerface_input(image: Image) -> Floats:
-    """A canvas (h, w, 3) BGR as CenterFace takes it: (1, 3, h, w) RGB 0..255."""
-    return np.asarray(cv2.dnn.blobFromImage(image, swapRB=True), np.float32)
+def centerface_input(image: Image, scratch: Scratch | None = None) -> Floats:
+    """A canvas (h, w, 3) BGR as CenterFace takes it: (1, 3, h, w) RGB 0..255; in scratch."""
+    planes = (scratch or Scratch())("planes", (1, 3, *image.shape[:2]), np.float32)
+    for channel in range(3):
+        np.copyto(planes[0, channel], image[..., 2 - channel])
+    return planes
 
 
 class InsightFaceDetector:

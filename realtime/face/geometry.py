@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.pool import Scratch
+
 Points = NDArray[np.float32]  # (n, 2) x y
 Matrix = NDArray[np.float32]  # (2, 3) affine, maps column vectors (x, y, 1)
 Image = NDArray[np.uint8]  # (h, w, 3) BGR
@@ -164,18 +166,21 @@ def crop_matrix(landmarks: Points, size: int, coverage: float = 1.0) -> Matrix:
     return similarity(landmarks[steady], to_pixels(target, size)[steady])
 
 
-def align(image: Image, matrix: Matrix, size: int) -> Image:
-    """The crop of size x size that matrix (frame pixels to crop pixels) cuts out of image; borders repeat."""
+def align(image: Image, matrix: Matrix, size: int, out: Image | None = None, scratch: Scratch | None = None) -> Image:
+    """The crop of size x size that matrix (frame pixels to crop pixels) cuts out of image; borders repeat.
+
+    It is in out, where there is one, and what is in between in scratch.
+    """
     source: NDArray[Any] = image
     to_crop = matrix
     cells = averaged(matrix, size, image.shape[1], image.shape[0])
     if cells is not None:
-        source = _over(cells, image)
+        source = _over(cells, image, scratch or Scratch())
         fx, fy = cells.wide, cells.high
         back = np.array([[fx, 0, cells.left + (fx - 1) / 2], [0, fy, cells.top + (fy - 1) / 2], [0, 0, 1]])
         to_crop = (matrix.astype(np.float64) @ back).astype(np.float32)
-    out = cv2.warpAffine(source, to_crop, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(out, np.uint8)
+    crop = cv2.warpAffine(source, to_crop, (size, size), out, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(crop, np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,16 +228,20 @@ def averaged(matrix: Matrix, size: int, width: int, height: int) -> Cells | None
     return Cells(left, top, left + wide, top + high, columns, rows, halvings)
 
 
-def _over(cells: Cells, image: Image) -> Image:
+def _over(cells: Cells, image: Image, scratch: Scratch) -> Image:
     """The averages of image over the cells, (rows, columns, 3).
 
     OpenCV halves a picture 14 times as fast as it averages over parts of pixels. So it is halved as often as may be,
     and the rest is a reading between pixels: for cells of one or two pixels the same average, between them about it.
     """
     part: NDArray[Any] = image[cells.top : cells.bottom, cells.left : cells.right]
-    for _ in range(cells.halvings):
-        part = cv2.resize(part, (part.shape[1] // 2, part.shape[0] // 2), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.resize(part, (cells.columns, cells.rows), interpolation=cv2.INTER_LINEAR), np.uint8)
+    for step in range(cells.halvings):
+        high, wide = part.shape[0] // 2, part.shape[1] // 2
+        half = scratch(f"half {step}", (high, wide, 3))
+        part = cv2.resize(part, (wide, high), half, interpolation=cv2.INTER_AREA)
+    averages = scratch("averages", (cells.rows, cells.columns, 3))
+    cv2.resize(part, (cells.columns, cells.rows), averages, interpolation=cv2.INTER_LINEAR)
+    return averages
 
 
 def covered(matrix: Matrix, size: int, width: int, height: int, margin: int = 1) -> tuple[int, int, int, int]:

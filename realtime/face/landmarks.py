@@ -23,6 +23,7 @@ from realtime.face.geometry import (
     to_pixels,
     transform,
 )
+from realtime.pool import Scratch
 from realtime.swap.contract import Contract, expect, read_contract
 from realtime.swap.session import SessionSettings, open_session
 
@@ -63,6 +64,7 @@ class Landmarker:
         expect(contract, role="landmarks")
         self.contract = contract
         self._session = session
+        self._scratch = Scratch()
 
     @classmethod
     def load(cls, file: Path | None = None, settings: SessionSettings | None = None) -> "Landmarker":
@@ -81,7 +83,8 @@ class Landmarker:
     def __call__(self, image: Image, to_crop: Matrix) -> Reading:
         """What is in the crop that to_crop (frame px to px of a crop of the contract's size) cuts out of image."""
         size = self.contract.size
-        crop = align(image, to_crop, size)[None]
+        crop = self._scratch("crop", (1, size, size, 3))
+        align(image, to_crop, size, crop[0], self._scratch)
         points, blend, presence = self._session.run(["points", "blend", "presence"], {"crop": crop})
         places = transform(invert(to_crop), to_pixels(np.asarray(points[0], np.float32), size))
         landmarks, irises = places[:LANDMARKS], places[LANDMARKS : LANDMARKS + IRISES]

@@ -1,6 +1,7 @@
 """Who a face can become: identities, loaded and warm, and the shelf that keeps them ready."""
 
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,10 +17,12 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from realtime.errors import ConsentError, ModelError, SettingsError, UnknownIdentity
 from realtime.face.geometry import Image
+from realtime.pool import Scratch
 from realtime.swap import dfm
 from realtime.swap.consent import Consent, Grant
 from realtime.swap.contract import DRAWING, SELF_RELIANT, Contract, expect
 from realtime.swap.envelope import ModelFile
+from realtime.swap.running import Runner
 from realtime.swap.session import SessionSettings, open_session, provider_of
 from realtime.swap.views import Views
 
@@ -53,10 +56,12 @@ class Encoder:
         self.code_length = int(session.get_outputs()[0].shape[1])
         self.provider = provider_of(session)  # in the words of the settings: cpu, cuda, ...
         self._session = session
+        self._runner = Runner()
 
-    def __call__(self, crops: Sequence[Image]) -> Codes:
+    def __call__(self, crops: Sequence[Image] | NDArray[np.uint8]) -> Codes:
         """The codes (n, z) of n crops, each (size, size, 3) of the contract's size. Raises ModelError."""
-        (code,) = _run(self._session, self.contract, {"crop": np.stack(crops)})
+        stacked = crops if isinstance(crops, np.ndarray) else np.stack(crops)
+        (code,) = _run(self._runner, self._session, self.contract, {"crop": stacked}, ["code"])
         return code
 
 
@@ -70,6 +75,8 @@ class Identity:
         self.contract = contract
         self.grant = grant
         self._session = session
+        self._runner = Runner()
+        self._scratch = Scratch()
         self._check(encoder)
 
     @property
@@ -88,7 +95,7 @@ class Identity:
 
     def decode(self, codes: Codes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Faces (n, S, S, 3) BGR 0..1, tone-normalised, and masks (n, S, S) 0..1. Raises ModelError."""
-        face, mask = _run(self._session, self.contract, {"code": codes}, ["face", "mask"])
+        face, mask = _run(self._runner, self._session, self.contract, {"code": codes}, ["face", "mask"])
         return face, mask
 
     def _check(self, encoder: Encoder) -> None:
@@ -109,8 +116,8 @@ class WholeIdentity(Identity):
 
     def draw(self, views: Views, places: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The faces at these places as this person, and their masks. Raises ModelError."""
-        crops = views.crops(places, self.contract.size, self.contract.coverage)
-        face, mask = _run(self._session, self.contract, {"crop": np.stack(crops)}, ["face", "mask"])
+        crops = views.crops(places, self.contract.size, self.contract.coverage, self._scratch)
+        face, mask = _run(self._runner, self._session, self.contract, {"crop": crops}, ["face", "mask"])
         return face, mask
 
     def decode(self, codes: Codes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -129,8 +136,9 @@ class DfmIdentity(Identity):
 
     def draw(self, views: Views, places: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The faces at these places as this person, one at a time, and their masks. Raises ModelError."""
-        crops = views.crops(places, self.contract.size, self.contract.coverage)
-        answers = [_run(self._session, self.contract, dfm.feed(crop, self._morph), [*dfm.OUTPUTS]) for crop in crops]
+        crops = views.crops(places, self.contract.size, self.contract.coverage, self._scratch)
+        feeds = (dfm.feed(crop, self._morph) for crop in crops)
+        answers = [_run(self._runner, self._session, self.contract, feed, [*dfm.OUTPUTS]) for feed in feeds]
         faces, masks = zip(*(dfm.drawn(each) for each in answers), strict=True)
         return np.stack(faces), np.stack(masks)
 
@@ -348,15 +356,16 @@ def _promised(session: ort.InferenceSession, contract: Contract, inputs: set[str
 
 
 def _run(
-    session: ort.InferenceSession, contract: Contract, feed: dict[str, NDArray[Any]], outputs: list[str] | None = None
+    runner: Runner, session: ort.InferenceSession, contract: Contract, feed: dict[str, NDArray[Any]], outputs: list[str]
 ) -> list[NDArray[np.float32]]:
     """The model's answers, all of them finite. Raises ModelError."""
     try:
-        answers = [np.asarray(answer, np.float32) for answer in session.run(outputs, feed)]
-    except RUN_ERRORS as error:
+        answers = runner(session, feed, outputs)
+    except (*RUN_ERRORS, RuntimeError) as error:  # the latter from a run into given memory
         raise ModelError(
             f"{contract.title} failed: {(str(error).splitlines() or ['no reason given'])[0][:200]}"
         ) from error
-    if not all(np.isfinite(answer).all() for answer in answers):
+    # What is no number is the greatest and the least of all; np.isfinite would make an array of as many answers.
+    if not all(math.isfinite(answer.max()) and math.isfinite(answer.min()) for answer in answers):
         raise ModelError(f"{contract.title} answered with values that are no numbers")
     return answers

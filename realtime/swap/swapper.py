@@ -11,15 +11,15 @@ import numpy as np
 
 from realtime.errors import MOST_FAILURES, KeepsFailing, ModelError
 from realtime.face.face import Face, Glimpse
-from realtime.face.geometry import align
 from realtime.frame import Frame
+from realtime.pool import Scratch
 from realtime.swap.casting import Casting, Seating
 from realtime.swap.compose import Swapped, SwappedFace
 from realtime.swap.doubt import ENTERING, Cuts, Doubts
 from realtime.swap.fade import Fades, Leaving, mixed
 from realtime.swap.fallback import Box, Fallback, Unsure, grown, place_of
 from realtime.swap.identity import RUN_ERRORS, Codes, Identity, Shelf
-from realtime.swap.views import Views, crop_of
+from realtime.swap.views import Views, crop_of, crops_of
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +96,7 @@ class Swapper:
         self._doubts = Doubts(fallback.tail)
         self._fades = Fades(fade)
         self._failures = 0  # in a row
+        self._scratch = Scratch()
 
     @property
     def identity(self) -> str:
@@ -179,7 +180,7 @@ class Swapper:
         encoder = self._shelf.encoder
         with self._timed("align"):
             size, coverage = encoder.contract.size, encoder.contract.coverage
-            crops = [align(frame.image, crop_of(face, size, coverage), size) for face in faces]
+            crops = crops_of(frame.image, faces, size, coverage, self._scratch)
         with self._timed("encode"):
             return encoder(crops)
 
@@ -220,11 +221,11 @@ def decoded(views: Views, places: Sequence[int], wanted: Sequence[Identity]) -> 
         mine = [entry for entry, of in enumerate(wanted) if of is identity]
         size, coverage = identity.contract.size, identity.contract.coverage
         images, masks = identity.draw(views, [places[entry] for entry in mine])
+        np.multiply(images, 255, images)  # they are nobody else's
         for entry, image, mask in zip(mine, images, masks, strict=True):
             face = views.faces[places[entry]]
-            pixels = image * np.float32(255)
             to_crop = crop_of(face, size, coverage)
-            done[entry] = SwappedFace(face, identity.name, pixels, mask, to_crop, identity.digest)
+            done[entry] = SwappedFace(face, identity.name, image, mask, to_crop, identity.digest)
     return tuple(done[entry] for entry in range(len(wanted)))
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from realtime.face.face import Face
 from realtime.face.geometry import Image, Matrix, align
+from realtime.pool import Scratch
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +19,17 @@ class Views:
     faces: Sequence[Face]
     codes: NDArray[np.float32]  # (n, z), one for each face; (0, 0) where no identity takes codes
 
-    def crops(self, places: Sequence[int], size: int, coverage: float) -> list[Image]:
-        """The faces at these places of the sequence, each (size, size, 3)."""
-        return [align(self.image, crop_of(self.faces[place], size, coverage), size) for place in places]
+    def crops(self, places: Sequence[int], size: int, coverage: float, scratch: Scratch) -> NDArray[np.uint8]:
+        """The faces at these places of the sequence, (n, size, size, 3), in scratch."""
+        return crops_of(self.image, [self.faces[place] for place in places], size, coverage, scratch)
+
+
+def crops_of(image: Image, faces: Sequence[Face], size: int, coverage: float, scratch: Scratch) -> NDArray[np.uint8]:
+    """The faces as crops, (n, size, size, 3), in scratch."""
+    crops = scratch("crops", (len(faces), size, size, 3))
+    for face, crop in zip(faces, crops, strict=True):
+        align(image, crop_of(face, size, coverage), size, crop, scratch)
+    return crops
 
 
 def crop_of(face: Face, size: int, coverage: float = 1.0) -> Matrix:

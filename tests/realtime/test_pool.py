@@ -146,3 +146,12 @@ def test_scratch_is_the_same_memory_by_name() -> None:
     assert place(scratch("one", (2, 2))) == place(one)
     assert scratch("one", (100, 100)).shape == (100, 100)
     assert scratch("one", (0, 3)).size == 0
+
+
+def test_each_thread_has_scratch_of_its_own() -> None:
+    scratch = Scratch()
+    ours, theirs = scratch("one", (50, 50)), []
+    thread = threading.Thread(target=lambda: theirs.append(scratch("one", (50, 50))))
+    thread.start()
+    thread.join()
+    assert not np.shares_memory(ours, theirs[0])

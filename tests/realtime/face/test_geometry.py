@@ -24,6 +24,7 @@ from realtime.face.geometry import (
     to_unit,
     transform,
 )
+from realtime.pool import Scratch
 
 
 def similar(scale: float, angle: float, x: float, y: float) -> Matrix:
@@ -179,6 +180,14 @@ def test_a_pixel_of_a_large_faces_crop_is_the_average_of_what_it_covers(side: fl
     cells = averaged(matrix, 160, 1920, 1080)
     assert cells is not None
     assert (cells.wide, cells.high) == pytest.approx((side / 320, side / 320), rel=0.02)
+
+
+def test_a_crop_in_given_memory_is_the_one_in_new_memory() -> None:
+    image, scratch, out = noisy_picture(640, 360), Scratch(), np.empty((160, 160, 3), np.uint8)
+    for side in (100, 900, 350, 700):
+        matrix = face_at(300, 200, side, 0.4)
+        assert align(image, matrix, 160, out, scratch) is out
+        assert np.array_equal(out, align(image, matrix, 160))
 
 
 @pytest.mark.parametrize("side", [320, 640, 1280])

@@ -121,10 +121,11 @@ def test_cards_say_what_is_known_and_fit_into_json(models: Path) -> None:
     assert said["file_bytes"] == (models / "aster.onnx").stat().st_size
 
 
-def test_answers_that_are_no_numbers_are_a_fault(models: Path) -> None:
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_answers_that_are_no_numbers_are_a_fault(models: Path, value: float) -> None:
     shelf = Shelf.load(models, ONE_THREAD)
     with pytest.raises(ModelError, match="decoder 'aster' answered with values that are no numbers"):
-        shelf["aster"].decode(np.full((1, 8), np.nan, np.float32))
+        shelf["aster"].decode(np.full((1, 8), value, np.float32))
 
 
 def test_a_model_that_cannot_take_its_input_is_a_fault(models: Path) -> None:

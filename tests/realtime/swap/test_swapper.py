@@ -292,9 +292,9 @@ class _Counting:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._session, name)
 
-    def run(self, *args: Any) -> Any:
+    def run_with_iobinding(self, *args: Any) -> Any:
         self._runs[self._name] += 1
-        return self._session.run(*args)
+        return self._session.run_with_iobinding(*args)
 
 
 class _Told(PlacedFaces):
