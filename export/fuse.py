@@ -26,7 +26,7 @@ def fuse_identity(who: str, out: Path, encoder: Path | None = None, consent: Con
     grant = (consent or Consent.load()).granted(drawing, contract)
     reading = _encoder_for(contract, encoder)
     made = fused(drawing, reading)
-    said = contract_of(contract, [drawing, *([reading] if reading is not None else [])])
+    said = contract_of(drawing, reading)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

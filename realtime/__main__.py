@@ -46,6 +46,8 @@ from realtime.sources.video_file import VideoFile
 from realtime.status import shown, speak
 from realtime.swap.casting import Casting
 from realtime.swap.compose import Composer
+from realtime.swap.fused.fit import FusedFit
+from realtime.swap.fused.identity import Fusing
 from realtime.swap.identity import Shelf
 from realtime.swap.swapper import Finder, Swapper, unswapped
 from realtime.verify.command import verify
@@ -83,7 +85,8 @@ class Models:
     def load(cls, settings: Settings) -> "Models":
         """The models that the settings name. Raises ModelError or MissingExtra."""
         names = [name for name in settings.casting.names if not name.endswith(".onnx")]
-        shelf = Shelf.load(settings.folder, settings.session, names, settings.consent)
+        opening = Fusing(settings.session, settings.cuda_graphs) if settings.fused else None
+        shelf = Shelf.load(settings.folder, settings.session, names, settings.consent, opening)
         casting = settings.casting.renamed(shelf.name_of)
         return cls(shelf, Tracker.load(settings.tracking, settings.session), str(casting))
 
@@ -121,7 +124,8 @@ async def carry(
     how = settings.fallback
     swapper = Swapper(models.tracker, models.shelf, models.identity, how, meters, settings.faces, settings.fade)
     controls = Controls(swapper, models.shelf)
-    composer = Composer(settings.fallback, settings.composing)
+    whole = FusedFit(settings.composing, meters.time) if settings.fused else None
+    composer = Composer(settings.fallback, settings.composing, whole)
     size = settings.width, settings.height
     source = open_source(settings.source, settings.live, *size, settings.fps, settings.fit, settings.on_camera_lost)
     swap = swapper if pictures is None else lambda frame: pictures.note(swapper(frame))
@@ -263,6 +267,12 @@ def run(
     ] = None,
     provider: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda|...", help="Where models run.")] = None,
     precision: Annotated[str | None, typer.Option(metavar="auto|fp32", help="How exactly they run.")] = None,
+    fused: Annotated[
+        bool | None, typer.Option("--fused/--no-fused", help="Draw whole frames with one model, for graphics cards.")
+    ] = None,
+    cuda_graphs: Annotated[
+        bool | None, typer.Option("--cuda-graphs/--no-cuda-graphs", help="Have NVIDIA's cards record its runs.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(metavar="N", help="Of each model on the CPU.")] = None,
     preview: Annotated[bool | None, typer.Option("--preview/--no-preview", help="Show a window as well.")] = None,
     label: options.Labelled = None,

@@ -38,7 +38,7 @@ class Album:
 
     def note(self, swapped: Swapped) -> Swapped:
         """Remembers a frame that has a face; hands on what it was given, so that it can stand in a stage."""
-        if swapped.faces and (self._pair is None or swapped.frame.index <= self._moment):
+        if swapped.swaps and (self._pair is None or swapped.frame.index <= self._moment):
             self._originals.append(swapped.frame)
         return swapped
 

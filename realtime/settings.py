@@ -57,6 +57,8 @@ class Settings:
     detector: str = "centerface"  # or insightface:PACK
     provider: str = "auto"  # where models run: auto, cpu, cuda, ...
     precision: str = "auto"  # auto, or fp32 for the CPU's very numbers
+    fused: bool = False  # draw whole frames with one model, for graphics cards
+    cuda_graphs: bool = False  # have NVIDIA's cards record that model's runs and repeat them
     threads: int = 2  # of each model on the CPU
     preview: bool = False  # a window beside the sinks
     report: str = ""  # a JSON file for the numbers of the run
@@ -79,6 +81,12 @@ class Settings:
         for name in ("source", "identity"):
             if not getattr(self, name).strip():
                 raise SettingsError(f"{name} is empty")
+        if self.fused and self.fade:
+            raise SettingsError(
+                f"fade is {self.fade:g} s, and fused models draw one identity: wanted no fade or no fused"
+            )
+        if self.cuda_graphs and not self.fused:
+            raise SettingsError("cuda_graphs is meant for fused models, wanted --fused beside it")
         self._check_files()
         self._check_disclosure()
         # They check their own values.

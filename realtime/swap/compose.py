@@ -1,8 +1,8 @@
 """Puts the swapped faces into their frame: mask, colour, grain, paste."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import cv2
 import numpy as np
@@ -17,6 +17,9 @@ from realtime.swap.fallback import Box, Fallback, Unsure, hidden, place_of, veil
 from realtime.swap.grain import BLUR_SAMPLE, ROWS, Grain, noise_of, softened, softening
 from realtime.swap.mask import Edge, Mask, Shown, outline_of
 from realtime.swap.steady import Look, Looks
+
+if TYPE_CHECKING:
+    from realtime.swap.fused.identity import FusedIdentity
 
 Picture = NDArray[np.float32]  # (S, S, 3) BGR 0..255
 
@@ -44,6 +47,15 @@ class SwappedFace:
 
 
 @dataclass(frozen=True, slots=True)
+class Undrawn:
+    """A face whose identity draws it as it is put in: realtime.swap.fused."""
+
+    face: Face
+    identity: "FusedIdentity"
+    seen: Image  # what it is read from: the picture as the camera saw it
+
+
+@dataclass(frozen=True, slots=True)
 class Swapped:
     """A frame and what is to be put into it."""
 
@@ -51,6 +63,12 @@ class Swapped:
     faces: tuple[SwappedFace, ...] = ()
     others: tuple[Box, ...] = ()  # where faces are that no identity was chosen for
     unsure: Unsure | None = None  # where a real face may be all the same; a model that failed on the frame included
+    undrawn: tuple[Undrawn, ...] = ()
+
+    @property
+    def swaps(self) -> bool:
+        """Whether any face becomes another one."""
+        return bool(self.faces or self.undrawn)
 
 
 class Composer:
@@ -60,10 +78,16 @@ class Composer:
     its colours, its grain and its outline stay steady. fallback may be replaced at any time, by any thread.
     """
 
-    def __init__(self, fallback: Fallback | None = None, settings: ComposeSettings | None = None) -> None:
+    def __init__(
+        self,
+        fallback: Fallback | None = None,
+        settings: ComposeSettings | None = None,
+        fit: Callable[[Swapped], Frame] | None = None,
+    ) -> None:
+        """fit puts the faces in, in place of Fit."""
         self.fallback = fallback or Fallback()
         self._last: Frame | None = None
-        self._fit = Fit(settings or ComposeSettings())
+        self._fit = fit or Fit(settings or ComposeSettings())
 
     def __call__(self, swapped: Swapped) -> Frame:
         """The frame as it may be shown, with the number and the time of the frame that came in."""
@@ -71,12 +95,12 @@ class Composer:
         how = fallback.unsure
         if unsure is not None and (unsure.anywhere or how == "hold"):
             return self._hidden(frame, how)
-        if not swapped.faces and not swapped.others and unsure is None:
+        if not swapped.swaps and not swapped.others and unsure is None:
             return self._hidden(frame, fallback.no_face)
         image = veiled(frame.image, fallback.others, swapped.others)
         image = veiled(image, how, unsure.places if unsure is not None else ())
         composed = self._fit(replace(swapped, frame=replace(frame, image=image)))  # over what is hidden, never under it
-        if swapped.faces and unsure is None:
+        if swapped.swaps and unsure is None:
             self._last = composed
         return composed
 

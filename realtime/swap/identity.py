@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
@@ -44,6 +44,8 @@ RUN_ERRORS: Final = (
 )
 
 Codes = NDArray[np.float32]  # (n, z)
+# Makes an identity of its file in another way than Shelf does; the last is the encoder's file.
+Opening = Callable[[ModelFile, Contract, Grant, "Encoder", ModelFile], "Identity"]
 
 
 class Encoder:
@@ -189,8 +191,16 @@ class Shelf:
     for it. Any thread may ask.
     """
 
-    def __init__(self, encoder: Encoder, settings: SessionSettings, consent: Consent) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        settings: SessionSettings,
+        consent: Consent,
+        opening: Callable[[ModelFile, Contract, Grant], "Identity"] | None = None,
+    ) -> None:
+        """opening makes identities in place of what the shelf makes of them."""
         self.encoder = encoder
+        self._opening = opening
         self._settings = settings
         self._consent = consent
         self._cards: dict[str, Card] = {}
@@ -205,13 +215,14 @@ class Shelf:
         settings: SessionSettings | None = None,
         keep: Sequence[str] | None = None,
         consent: Consent | None = None,
+        opening: Opening | None = None,
     ) -> Self:
         """The shelf of a folder of .onnx files, or of a list of files; of the embedded models when None.
 
         Exactly one of the files must be the encoder; landmark models are skipped. keep names the identities to hold
         warm from the start (all when None); others are loaded when they are first asked for. consent decides which
         may be used (None: with the user's own list of revoked ones); those that may not are left out with
-        a warning, and refused when they are asked for.
+        a warning, and refused when they are asked for. opening makes identities in another way than decoders are.
         Raises ModelError, also for a decoder of another encoder, UnknownIdentity and ConsentError for a name in keep.
         """
         settings = settings or SessionSettings()
@@ -223,10 +234,15 @@ class Shelf:
             raise ModelError(f"{_place(models)} holds {len(encoders)} encoders, wanted one; there are {there}")
         file, contract = encoders[0]
         encoder = Encoder(contract, open_session(file.data, settings, name=file.name))
-        shelf = cls(encoder, settings, consent or Consent.load())
-        for path, file, contract in found:
-            if contract.role in DRAWING:
-                shelf._offer(path, file, contract, keep is None or contract.identity in keep)
+
+        def opened(drawing: ModelFile, said: Contract, grant: Grant) -> Identity:
+            assert opening is not None
+            return opening(drawing, said, grant, encoder, file)
+
+        shelf = cls(encoder, settings, consent or Consent.load(), opened if opening else None)
+        for path, each, promised in found:
+            if promised.role in DRAWING:
+                shelf._offer(path, each, promised, keep is None or promised.identity in keep)
         for name in keep or ():
             shelf[name]
         logger.info("%d identities ready in %.2f s", len(shelf._warm), time.perf_counter() - began)
@@ -300,6 +316,10 @@ class Shelf:
             expect(contract, "decoder", self.encoder.contract.encoder)
 
     def _opened(self, file: ModelFile, contract: Contract, grant: Grant) -> Identity:
+        if self._opening is not None:
+            return self._opening(file, contract, grant)
+        if contract.role == "fused":
+            raise ModelError(f"{contract.title} draws whole frames, wanted --fused beside it")
         kinds = {"dfm": DfmIdentity, "whole": WholeIdentity}
         kind = kinds.get(contract.role, Identity)
         return kind(contract, open_session(file.data, self._settings, name=file.name), self.encoder, grant)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from realtime.errors import ModelError, NoAcceleration, SettingsError
+from realtime.places import state_folder
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +22,7 @@ CPU: Final = "CPUExecutionProvider"
 # The names of settings to onnxruntime's, in the order in which "auto" prefers them.
 ACCELERATORS: Final[Mapping[str, str]] = {
     "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
     "migraphx": "MIGraphXExecutionProvider",
     "directml": "DmlExecutionProvider",
     "openvino": "OpenVINOExecutionProvider",
@@ -29,6 +31,7 @@ ACCELERATORS: Final[Mapping[str, str]] = {
 # The package that brings each, in place of onnxruntime.
 PACKAGES: Final[Mapping[str, str]] = {
     "cuda": "onnxruntime-gpu",
+    "tensorrt": "onnxruntime-gpu",
     "migraphx": "onnxruntime-migraphx",
     "directml": "onnxruntime-directml",
     "openvino": "onnxruntime-openvino",
@@ -37,12 +40,14 @@ PACKAGES: Final[Mapping[str, str]] = {
 # What each needs on the machine besides.
 LIBRARIES: Final[Mapping[str, str]] = {
     "cuda": "NVIDIA's driver, CUDA and cuDNN: pip install 'onnxruntime-gpu[cuda,cudnn]'",
+    "tensorrt": "NVIDIA's driver, CUDA, cuDNN and TensorRT: pip install tensorrt",
     "migraphx": "AMD's driver, ROCm and MIGraphX",
     "directml": "a graphics driver with DirectX 12",
     "openvino": "OpenVINO: pip install openvino",
     "coreml": "macOS 12 or newer",
 }
-# CoreML and OpenVINO compile for each input size, which costs a detector of free size more than they gain.
+OF_NVIDIA: Final = ("cuda", "tensorrt")
+# The others compile for each input size, which costs a detector of free size more than they gain.
 AUTOMATIC: Final = ("cuda", "migraphx", "directml")
 PRECISIONS: Final = ("auto", "fp32")
 TOLERANCE: Final = 0.02  # of the output's own spread; TF32 stays under 0.005, a black fp16 picture is near 1
@@ -93,12 +98,19 @@ class SessionSettings:
 
 
 def open_session(
-    model: Path | bytes, settings: SessionSettings, shape: Shape = (), name: str = ""
+    model: Path | bytes,
+    settings: SessionSettings,
+    shape: Shape = (),
+    name: str = "",
+    tried: Feed | None = None,
+    captured: bool = False,
 ) -> ort.InferenceSession:
     """A session that has run once and whose provider gives the CPU's answers.
 
     shape is what to warm the first input up with where the model leaves a dimension free; the other free ones are 1.
-    name says in messages which model it is where that comes as bytes.
+    name says in messages which model it is where that comes as bytes. tried is what to warm it up and to compare it
+    with, where numbers by chance make no sense; captured has NVIDIA's cards record a run and repeat it, for sessions
+    that are only run with bound buffers of the same places.
     With "auto", a GPU that does not start or answers otherwise than the CPU is left out, loudly. Raises NoAcceleration
     where a provider was asked for and cannot be used; ModelError when the file is missing, unreadable, truncated or no
     ONNX, or when it does not run.
@@ -109,12 +121,12 @@ def open_session(
     accelerator = wanted(settings, ort.get_available_providers())
     if accelerator:
         try:
-            return _accelerated(source, name, accelerator, settings, shape, plain)
+            return _accelerated(source, name, accelerator, settings, shape, plain, tried, captured)
         except NoAcceleration as error:
             if settings.provider != "auto":
                 raise
             logger.warning("NO ACCELERATION: %s; the CPU takes over", error)
-    _run(plain, name, zeros(plain, shape))
+    _run(plain, name, tried or zeros(plain, shape))
     return plain
 
 
@@ -182,16 +194,20 @@ def _accelerated(
     settings: SessionSettings,
     shape: Shape,
     plain: ort.InferenceSession,
+    tried: Feed | None,
+    captured: bool,
 ) -> ort.InferenceSession:
     """A session on the accelerator. Raises NoAcceleration when it does not start or answers otherwise than plain."""
     try:
         session = _create(source, name, settings, ACCELERATORS[accelerator])
         if provider_of(session) != accelerator:
             raise ModelError(not_loaded(accelerator))
-        outputs = _run(session, name, probe(session, shape))
+        outputs = _run(session, name, tried or probe(session, shape))
+        if captured and accelerator in OF_NVIDIA:
+            session = _create(source, name, settings, ACCELERATORS[accelerator], captured=True)
     except ModelError as error:
         raise NoAcceleration(f"the provider {accelerator} cannot run {name}: {error}") from error
-    off = deviation(outputs, _run(plain, name, probe(plain, shape)))
+    off = deviation(outputs, _run(plain, name, tried or probe(plain, shape)))
     if off > TOLERANCE:
         raise NoAcceleration(
             f"the provider {accelerator} gives other answers than the CPU for {name}: "
@@ -246,6 +262,7 @@ def _create(
     settings: SessionSettings,
     provider: str,
     adjust: Callable[[ort.SessionOptions], None] | None = None,
+    captured: bool = False,
 ) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level = 3  # errors only: unused initializers and the like are no news for an operator
@@ -257,21 +274,43 @@ def _create(
         adjust(options)
     # What goes wrong is raised or seen by whoever asked; onnxruntime's own lines are for those who look closer.
     ort.set_default_logger_severity(2 if logger.isEnabledFor(logging.DEBUG) else 4)
-    if provider == ACCELERATORS["cuda"]:
+    if provider in (ACCELERATORS[name] for name in OF_NVIDIA):
         with redirect_stdout(io.StringIO()):  # it prints what it does not find
             ort.preload_dlls()  # finds CUDA and cuDNN where pip has put them
-    exact = provider == ACCELERATORS["cuda"] and settings.precision == "fp32"
-    accelerated = [(provider, {"use_tf32": "0"} if exact else {})] if provider != CPU else []
     try:
-        return ort.InferenceSession(source, options, providers=[*accelerated, CPU])
+        return ort.InferenceSession(source, options, providers=providers(provider, settings, captured))
     except _ORT_ERRORS as error:
         raise ModelError(f"{name} is no ONNX model that onnxruntime can load: {_first_line(error)}") from error
+
+
+def providers(
+    provider: str, settings: SessionSettings, captured: bool = False
+) -> list[str | tuple[str, dict[str, str]]]:
+    """What onnxruntime is asked for, the first one first, with its options; what one cannot do, the next one does.
+
+    TensorRT keeps what it has compiled beside the user's logs, and leaves what it does not know to CUDA.
+    """
+    if provider == CPU:
+        return [CPU]
+    exact = settings.precision == "fp32"
+    cuda = {**({"use_tf32": "0"} if exact else {}), **({"enable_cuda_graph": "1"} if captured else {})}
+    if provider == ACCELERATORS["tensorrt"]:
+        kept = str(state_folder() / "tensorrt")
+        options = {
+            "trt_engine_cache_enable": "1",
+            "trt_engine_cache_path": kept,
+            "trt_timing_cache_enable": "1",
+            "trt_timing_cache_path": kept,
+            **({"trt_cuda_graph_enable": "1"} if captured else {}),
+        }
+        return [(provider, options), (ACCELERATORS["cuda"], cuda), CPU]
+    return [(provider, cuda if provider == ACCELERATORS["cuda"] else {}), CPU]
 
 
 def _run(session: ort.InferenceSession, name: str, feed: Feed) -> list[NDArray[Any]]:
     try:
         return [np.asarray(output) for output in session.run(None, feed)]
-    except _ORT_ERRORS as error:
+    except (*_ORT_ERRORS, ValueError) as error:  # a ValueError where an input is not among what it is fed
         raise ModelError(f"{name} does not run: {_first_line(error)}") from error
 
 

@@ -44,6 +44,15 @@ class Steady:
         self._at = at
         return self.value
 
+    def age(self, at: float) -> float | None:
+        """Seconds since it was measured, for whoever filters elsewhere; None when nothing is known any more."""
+        elapsed = at - self._at
+        return elapsed if self.value is not None and 0 <= elapsed <= FORGET else None
+
+    def keep(self, value: Values, at: float) -> None:
+        """Takes what was measured at the time at, and filtered elsewhere already."""
+        self.value, self._at = value, at
+
 
 class Look:
     """What is remembered of one face."""

@@ -14,10 +14,11 @@ from realtime.face.face import Face, Glimpse
 from realtime.frame import Frame
 from realtime.pool import Scratch
 from realtime.swap.casting import Casting, Seating
-from realtime.swap.compose import Swapped, SwappedFace
+from realtime.swap.compose import Swapped, SwappedFace, Undrawn
 from realtime.swap.doubt import ENTERING, Cuts, Doubts
 from realtime.swap.fade import Fades, Leaving, mixed
 from realtime.swap.fallback import Box, Fallback, Unsure, grown, place_of
+from realtime.swap.fused.identity import FusedIdentity
 from realtime.swap.identity import RUN_ERRORS, Codes, Identity, Shelf
 from realtime.swap.views import Views, crop_of, crops_of
 
@@ -135,7 +136,9 @@ class Swapper:
             unsure = self._doubts(frame, faces, self._tracker.glimpses, cut, self._tracker.detector_runs > looks)
             who = self._seating(cast.casting, faces, frame.image.shape[1], now, self._doubts.heirs, self._most)
             chosen = {track: cast.identities[name] for track, name in who.items()}
-            redrawn = self._redrawn(frame, [face for face in faces if face.track in chosen], chosen, now)
+            swapped = [face for face in faces if face.track in chosen]
+            undrawn = _undrawn(frame, swapped, chosen)
+            redrawn = () if undrawn else self._redrawn(frame, swapped, chosen, now)
         except (ModelError, *RUN_ERRORS) as error:
             if self._raises:
                 raise
@@ -143,7 +146,7 @@ class Swapper:
             unswapped = [face for face in faces if face.track in chosen]
             return Swapped(frame, (), self._others(faces, chosen), _also(unsure, unswapped))
         self._note_success(frame)
-        return Swapped(frame, redrawn, self._others(faces, chosen), unsure)
+        return Swapped(frame, redrawn, self._others(faces, chosen), unsure, undrawn)
 
     def _loaded(self, casting: Casting) -> Cast:
         """The cast with its identities at hand. Raises ModelError and UnknownIdentity."""
@@ -227,6 +230,15 @@ def decoded(views: Views, places: Sequence[int], wanted: Sequence[Identity]) -> 
             to_crop = crop_of(face, size, coverage)
             done[entry] = SwappedFace(face, identity.name, image, mask, to_crop, identity.digest)
     return tuple(done[entry] for entry in range(len(wanted)))
+
+
+def _undrawn(frame: Frame, faces: Sequence[Face], chosen: Mapping[int, Identity]) -> tuple[Undrawn, ...]:
+    """The faces as they are, where identities draw whole frames; a shelf has either these or others."""
+    return tuple(
+        Undrawn(face, identity, frame.image)
+        for face in faces
+        if isinstance(identity := chosen[face.track], FusedIdentity)
+    )
 
 
 def _with_fades(

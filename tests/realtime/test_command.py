@@ -60,6 +60,23 @@ def test_every_frame_of_a_file_arrives_and_the_report_says_so(
     assert "onnxruntime" in report["versions"]
 
 
+def test_a_fused_run_draws_the_same_frames_and_says_what_its_parts_took(
+    say: Say, clip: Path, models: Path, tmp_path: Path
+) -> None:
+    pictures = []
+    for flag in ("--fused", "--no-fused"):
+        out, numbers = tmp_path / f"out{flag}.png", tmp_path / f"numbers{flag}.json"
+        still = tmp_path / "still.png"
+        cv2.imwrite(str(still), pictures_in(clip)[3][1])
+        said = say("run", "--source", still, "--sink", out, "--models", models, "--report", numbers, flag)
+        assert said.code == 0, said.err
+        pictures.append(np.asarray(cv2.imread(str(out)), int))
+        stages = set(json.loads(numbers.read_text())["stages"])
+        assert ({"upload", "draw", "download"} <= stages) == (flag == "--fused")
+        assert ("encode" in stages) == (flag != "--fused")
+    assert np.abs(pictures[0] - pictures[1]).mean() < 1.5  # each run's invisible mark is another
+
+
 def test_the_report_says_how_many_frames_each_of_several_sinks_was_too_slow_for(
     say: Say, clip: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,10 +82,20 @@ def fused(drawing: ModelFile, encoder: ModelFile | None) -> bytes:
     return _model(sheet, joined, contract)
 
 
-def contract_of(contract: Contract, files: Sequence[ModelFile]) -> Contract:
-    """The contract of what was fused of an identity with this one; it names the files, so that they stay revocable."""
-    digests = [digest for file in files for digest in (file.digest(), file.weights())]
-    return replace(contract, role="fused", coverage=1.0, training={**contract.training, "fused_of": digests})
+def contract_of(drawing: ModelFile, encoder: ModelFile | None) -> Contract:
+    """The contract of what is fused of both: it says what crops are read, and which files were fused.
+
+    What revokes one of them revokes it. Raises ModelError.
+    """
+    contract = Contract.from_metadata(drawing.metadata, drawing.name)
+    files = (drawing, *((encoder,) if encoder is not None else ()))
+    crops = Contract.from_metadata(files[-1].metadata, files[-1].name)
+    said = {
+        **contract.training,
+        "fused_of": [digest for file in files for digest in (file.digest(), file.weights())],
+        "crop": {"size": crops.size, "coverage": crops.coverage},
+    }
+    return replace(contract, role="fused", coverage=1.0, training=said)
 
 
 def _write(sheet: Sheet, networks: Sequence["_Network"], crops: Contract, size: int) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from realtime.errors import ModelError, NoAcceleration, SettingsError
 from realtime.swap import session as sessions
-from realtime.swap.session import CPU, SessionSettings, deviation, open_session, probe, provider_of, zeros
+from realtime.swap.session import CPU, SessionSettings, deviation, open_session, probe, provider_of, providers, zeros
 from tests.models import write_decoder, write_encoder, write_landmarker
 
 
@@ -215,3 +215,25 @@ def test_the_self_tests_input_is_the_same_every_time(tmp_path: Path) -> None:
     one, other = probe(session, ()), probe(session, ())
     assert np.array_equal(one["crop"], other["crop"])
     assert one["crop"].std() > 50
+
+
+def test_nvidias_providers_are_asked_for_with_their_options() -> None:
+    plain, exact = SessionSettings(), SessionSettings(precision="fp32")
+    assert providers("CPUExecutionProvider", plain) == ["CPUExecutionProvider"]
+    assert providers("CUDAExecutionProvider", plain) == [("CUDAExecutionProvider", {}), "CPUExecutionProvider"]
+    assert providers("CUDAExecutionProvider", exact)[0] == ("CUDAExecutionProvider", {"use_tf32": "0"})
+    assert providers("CUDAExecutionProvider", plain, True)[0] == ("CUDAExecutionProvider", {"enable_cuda_graph": "1"})
+    first, *others = providers("TensorrtExecutionProvider", plain, True)
+    assert others == [("CUDAExecutionProvider", {"enable_cuda_graph": "1"}), "CPUExecutionProvider"]
+    assert isinstance(first, tuple)
+    name, options = first
+    assert name == "TensorrtExecutionProvider"
+    assert options["trt_cuda_graph_enable"] == "1"
+    assert "trt_fp16_enable" not in options  # places in a frame do not fit into 16 bits
+
+
+def test_what_a_session_is_tried_with_can_be_given(tmp_path: Path) -> None:
+    path = write_encoder(tmp_path / "encoder.onnx")
+    assert open_session(path, SessionSettings(provider="cpu"), tried={"crop": np.zeros((3, 128, 128, 3), np.uint8)})
+    with pytest.raises(ModelError, match="does not run: Required inputs"):
+        open_session(path, SessionSettings(provider="cpu"), tried={"face": np.zeros((1, 8), np.float32)})

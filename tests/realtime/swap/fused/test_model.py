@@ -210,6 +210,7 @@ def write_whole(path: Path) -> Path:
 
 def test_the_contract_of_what_was_fused_names_its_parts(tmp_path: Path) -> None:
     files = [ModelFile.read(write_decoder(tmp_path / "ann.onnx", "ann")), ModelFile.read(MODELS / "encoder.onnx")]
-    said = contract_of(read(tmp_path / "ann.onnx"), files)
+    said = contract_of(*files)
     assert (said.role, said.identity, said.size) == ("fused", "ann", 160)
+    assert said.training["crop"] == {"size": 160, "coverage": 1.0}
     assert said.training["fused_of"] == [digest for file in files for digest in (file.digest(), file.weights())]
