@@ -20,6 +20,7 @@ from bench.counts import counts
 from bench.curves import curves
 from bench.detection import detection
 from bench.glass import glass
+from bench.gpu import gpu
 from bench.landmarks import landmarks
 from bench.marks import marks
 from bench.networks import networks
@@ -186,6 +187,7 @@ app.command()(tracking)
 app.command()(landmarks)
 app.command()(quality)
 app.command()(glass)
+app.command()(gpu)
 app.command()(marks)
 app.command()(policies)
 app.command("soak")(soak)

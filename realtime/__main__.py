@@ -366,6 +366,12 @@ def serve(
     ] = None,
     provider: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda|...", help="Where models run.")] = None,
     precision: Annotated[str | None, typer.Option(metavar="auto|fp32", help="How exactly they run.")] = None,
+    fused: Annotated[
+        bool | None, typer.Option("--fused/--no-fused", help="One model draws whole frames of all sessions together.")
+    ] = None,
+    cuda_graphs: Annotated[
+        bool | None, typer.Option("--cuda-graphs/--no-cuda-graphs", help="Have NVIDIA's cards record its runs.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(metavar="N", help="Of each model on the CPU.")] = None,
     label: options.Labelled = None,
     i_disclose: options.Disclosed = None,

@@ -22,6 +22,9 @@ from realtime.flow.worker import Worker
 from realtime.frame import Frame
 from realtime.settings import Settings
 from realtime.swap.compose import Composer, Swapped
+from realtime.swap.fused.batcher import Batcher
+from realtime.swap.fused.fit import FusedFit
+from realtime.swap.fused.identity import Fusing
 from realtime.swap.identity import Card, Shelf
 from realtime.swap.swapper import Swapper, unswapped
 from realtime.webrtc.bitrate import Effort, Limits, Load, Rate
@@ -78,13 +81,15 @@ class Studio:
         self.shelf = shelf
         self.networks = networks
         self.door = Door.of(settings, shelf.cards)
+        self._batcher = Batcher() if settings.fused else None  # frames of all sessions go through it
         self._sessions: set[Session] = set()
 
     @classmethod
     def load(cls, settings: Settings, media: MediaSettings) -> "Studio":
         """A studio with the models of the settings, all identities warm. Blocks. Raises ModelError, MissingExtra."""
         cv2.setNumThreads(settings.threads)
-        shelf = Shelf.load(settings.folder, settings.session, None, settings.consent)
+        opening = Fusing(settings.session, settings.cuda_graphs) if settings.fused else None
+        shelf = Shelf.load(settings.folder, settings.session, None, settings.consent, opening)
         return cls(settings, media, shelf, Networks.load(settings))
 
     @property
@@ -103,7 +108,7 @@ class Studio:
             wanted = ", ".join(self.shelf.names)
             raise UnknownIdentity(f"there is no identity {wish.identity!r:.60}, wanted one of {wanted}")
         check_still(self.shelf, wish.identity)
-        engine = Engine(self.settings, self.shelf, self.networks.tracker(self.settings), wish)
+        engine = Engine(self.settings, self.shelf, self.networks.tracker(self.settings), wish, self._batcher)
         session = Session(name, wish, engine, self.media, self._sessions.discard, self.door)
         self._sessions.add(session)
         return session
@@ -116,16 +121,21 @@ class Studio:
 class Engine:
     """What swaps one session's face: its own tracker and identity, on the shared models."""
 
-    def __init__(self, settings: Settings, shelf: Shelf, tracker: Tracker, wish: Wish) -> None:
+    def __init__(
+        self, settings: Settings, shelf: Shelf, tracker: Tracker, wish: Wish, batcher: Batcher | None = None
+    ) -> None:
+        """A batcher draws whole frames, where the shelf's identities do."""
         self.meters = Meters()
         self.patience = settings.patience
         self.names = shelf.names
+        self.batcher = batcher
         self._shelf = shelf
         self.aside = tracker.looking_aside
         self._busy = {"swap": Busy(), "compose": Busy()}
         fallback = replace(settings.fallback, no_face=wish.no_face)
         self._swap = Swapper(tracker, shelf, wish.identity, fallback, self.meters, settings.faces, settings.fade)
-        self._compose = Composer(fallback, settings.composing)
+        fit = None if batcher is None else FusedFit(settings.composing, None, batcher)
+        self._compose = Composer(fallback, settings.composing, fit)
 
     def stages(self, develop: Callable[[Frame], Frame]) -> list[Stage[Any, Any]]:
         """As `liveswap run` has them; a frame is developed when somebody has time for it, and not before."""

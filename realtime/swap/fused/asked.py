@@ -1,6 +1,5 @@
 """What a fused model is told of a face: where it lies, where its outline runs, what is remembered of it."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,7 +18,7 @@ Feed = dict[str, NDArray[Any]]
 
 _STEP: Final = 32  # px by which windows grow, so that few sizes of them come up
 _MARGIN: Final = 0.015  # of the crop's side about the outline: what rounding may add
-_MOST: Final = 24  # pixels read along a line for one place: enough for a face of 3000 px
+_MOST: Final = 32  # pixels read along a line for one place: enough for a face of 3000 px
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,16 +126,21 @@ def feed(faces: Sequence[Asked], frames: Sequence[int], width: int, height: int,
         "places": np.array(places, np.int64),
         "memory": np.stack([face.memory for face in faces]),
         "cells": np.array(cells, np.float32),
-        "taps": np.arange(min(_MOST, 2 + math.ceil(2 * max(max(cell[2:]) for cell in cells) - 1)), dtype=np.int64),
+        "taps": np.arange(min(_MOST, max(_taps(*cell[2:]) for cell in cells)), dtype=np.int64),
         "down": np.arange(high, dtype=np.int64),
         "across": np.arange(wide, dtype=np.int64),
     }
 
 
 def cells_of(face: Face, width: int, height: int, size: int, coverage: float) -> tuple[float, ...]:
-    """Left and top of the first cell that is averaged for a face's crop, and the cells' width and height, in px."""
+    """What is averaged for a face's crop, see realtime.swap.fused.reading.aligned."""
     cells = averaged(crop_of(face, size, coverage), size, width, height)
-    return (0, 0, 1, 1) if cells is None else (cells.left, cells.top, cells.wide, cells.high)
+    return (0, 0, 1, 1, 1) if cells is None else (cells.left, cells.top, cells.wide, cells.high, 1 << cells.halvings)
+
+
+def _taps(wide: float, high: float, block: float) -> int:
+    """How many pixels lie under two cells along a line: two where the cells are the pixels, else up to four blocks."""
+    return 2 if wide == high == block else int(4 * block)
 
 
 def _grown(side: int, most: int) -> int:

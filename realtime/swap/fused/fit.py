@@ -1,7 +1,7 @@
 """Fits faces into their frames as realtime.swap.compose.Fit does, where identities draw whole frames."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import cv2
@@ -13,10 +13,11 @@ from realtime.face.geometry import Image, Points
 from realtime.frame import Drawn, Frame
 from realtime.swap.compose import ComposeSettings, Swapped, Undrawn
 from realtime.swap.fallback import place_of
-from realtime.swap.fused.asked import Asked, asked, rounds
-from realtime.swap.fused.board import Board, Clock, device_of
-from realtime.swap.fused.identity import FusedIdentity
+from realtime.swap.fused.asked import asked
+from realtime.swap.fused.batcher import Batcher
+from realtime.swap.fused.board import Board, Clock
 from realtime.swap.fused.model import COLOUR_VALUES, KNOWN, MEMORY
+from realtime.swap.fused.painting import Job, Wanted, painted
 from realtime.swap.grain import ROWS, Grain, noise_of
 from realtime.swap.mask import outline_of
 from realtime.swap.steady import Look, Looks
@@ -24,16 +25,6 @@ from realtime.swap.views import crop_of
 
 _BLUR: Final = slice(COLOUR_VALUES, KNOWN)  # where in a look the blur is
 _COLOUR: Final = slice(0, COLOUR_VALUES)
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A face that is to be drawn, and what is remembered of it."""
-
-    undrawn: Undrawn
-    asked: Asked
-    look: Look
-    blurs: bool  # whether its softness is measured in this frame
 
 
 class Memory:
@@ -68,11 +59,12 @@ class Memory:
 class FusedFit:
     """Fits faces into frame after frame, on the device that their identities run on."""
 
-    def __init__(self, settings: ComposeSettings, clock: Clock | None = None) -> None:
-        """clock takes what uploading, drawing and downloading took."""
+    def __init__(self, settings: ComposeSettings, clock: Clock | None = None, batcher: Batcher | None = None) -> None:
+        """clock takes what uploading, drawing and downloading took; a batcher draws for several and has its own."""
         self._settings = settings
         self._memory = Memory()
         self._board = Board(clock)
+        self._batcher = batcher
         self._noise = Noise()
 
     def __call__(self, swapped: Swapped) -> Frame:
@@ -80,25 +72,19 @@ class FusedFit:
         frame = swapped.frame
         at = time_of(frame)
         wanted = self._memory.wanted(swapped, at)
-        image = frame.image.copy() if not wanted else self._drawn(swapped, wanted, at)
+        image = self._drawn(frame, wanted, at) if wanted else frame.image.copy()
         return replace(frame, image=image, drawn=tuple(drawn_of(each) for each in swapped.undrawn))
 
-    def _drawn(self, swapped: Swapped, wanted: Sequence[Wanted], at: float) -> Image:
-        frame, fittings = swapped.frame, fittings_of(self._settings)
-        self._board.put([wanted[0].undrawn.seen], [frame.image], device_of(wanted[0].undrawn.identity.session))
-        height, width = frame.image.shape[:2]
-        grains = []
-        for identity, turn in turns(wanted, [0] * len(wanted)):
-            told = identity.feed([wanted[place].asked for place in turn], [0] * len(turn), width, height)
-            drawn = self._board.draw(identity, {**told, "fittings": fittings}, self._settings.grain)
-            for row, place in enumerate(turn):
-                self._memory.learned(wanted[place], drawn.look[row], at)
-                if drawn.masks is not None:
-                    grains.append((wanted[place], drawn.masks[row]))
-        image: Image = self._board.taken()[0]
-        for each, mask in grains:
-            self._noise(image, frame, each, mask, at)
-        return image
+    def _drawn(self, frame: Frame, wanted: Sequence[Wanted], at: float) -> Image:
+        fittings = self._settings.colour, self._settings.grain
+        job = Job(wanted[0].undrawn.seen, frame.image, wanted, fittings, self._settings.grain)
+        done = self._batcher(job, self) if self._batcher is not None else painted(self._board, [job])[0]
+        for each, said in zip(wanted, done.said, strict=True):
+            self._memory.learned(each, said, at)
+        if done.masks is not None:
+            for each, mask in zip(wanted, done.masks, strict=True):
+                self._noise(done.image, frame, each, mask, at)
+        return done.image
 
 
 class Noise:
@@ -124,23 +110,6 @@ class Noise:
             alpha = cv2.warpAffine(mask, shifted, (part.shape[1], part.shape[0]), flags=flags).astype(np.float32) / 255
             noisy = self._grain.onto(np.ascontiguousarray(part), amounts, frame.index, top)
             part[:] = cv2.blendLinear(noisy, np.ascontiguousarray(part), alpha, 1 - alpha)
-
-
-def turns(wanted: Sequence[Wanted], frames: Sequence[int]) -> list[tuple[FusedIdentity, list[int]]]:
-    """Which faces go in together, by their places: of one identity, and sharing no pixel with each other."""
-    windows = [each.asked.window for each in wanted]
-    together: list[tuple[FusedIdentity, list[int]]] = []
-    for turn in rounds(windows, frames):
-        by_identity: dict[FusedIdentity, list[int]] = {}
-        for place in turn:
-            by_identity.setdefault(wanted[place].undrawn.identity, []).append(place)
-        together += by_identity.items()
-    return together
-
-
-def fittings_of(settings: ComposeSettings) -> NDArray[np.float32]:
-    """The settings as the models take them."""
-    return np.array([settings.colour, settings.grain], np.float32)
 
 
 def drawn_of(undrawn: Undrawn) -> Drawn:

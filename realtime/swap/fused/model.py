@@ -44,7 +44,7 @@ INPUTS: Final = (
     Port("outline", FLOAT, ("n", PLANES, 3)),  # edges of the person's outline: see steps.shown
     Port("places", INT64, ("n", 3)),  # of which frame; the first row and column of the window that the face may touch
     Port("memory", FLOAT, ("n", MEMORY)),
-    Port("cells", FLOAT, ("n", 4)),  # what is averaged for the crops: see reading.aligned
+    Port("cells", FLOAT, ("n", 5)),  # what is averaged for the crops: see reading.aligned
     Port("taps", INT64, ("k",)),  # 0 to k - 1
     Port("down", INT64, ("p",)),  # 0 to p - 1
     Port("across", INT64, ("q",)),  # 0 to q - 1

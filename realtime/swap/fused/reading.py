@@ -67,13 +67,13 @@ class Place:
 def aligned(frames: Frames, place: Place, cells: Value, taps: Value, size: int, coverage: float) -> Value:
     """Crops (n, size, size, 3) in float32 levels, borders repeated, read between the middles of cells of the frame.
 
-    cells (n, 4): left and top of the first one and their width and height, in px, as realtime.face.geometry.averaged
-    has them; 0, 0, 1 and 1 where the cells are the pixels. taps (k,) int64 are 0 to k - 1: the pixels under two
-    cells.
+    cells (n, 5): left and top of the first one, their width and height, and the side of the blocks of pixels that are
+    averaged for them, in px, as realtime.face.geometry.averaged has it; 0, 0, 1, 1 and 1 where the cells are the
+    pixels. taps (k,) int64 are 0 to k - 1: the pixels under two cells.
     """
     x, y = place.in_frame(size, coverage)
-    left, top, wide, high = (cells.part(1, entry, entry + 1).with_axes(2) for entry in range(4))
-    return _read(frames, _Line(x, left, wide, taps), _Line(y, top, high, taps))
+    left, top, wide, high, block = (cells.part(1, entry, entry + 1).with_axes(2) for entry in range(5))
+    return _read(frames, _Line(x, Cells(left, wide, block, taps)), _Line(y, Cells(top, high, block, taps)))
 
 
 def sampled(frames: Frames, place: Place, size: int) -> tuple[Value, Value]:
@@ -84,35 +84,40 @@ def sampled(frames: Frames, place: Place, size: int) -> tuple[Value, Value]:
     return _read(frames, _Line(x), _Line(y)).turned(0, 3, 1, 2), seen.real().with_axes(1)
 
 
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """What is averaged along one axis of a frame, (n, 1, 1) each in px; taps (k,) int64, see aligned."""
+
+    first: Value
+    side: Value
+    block: Value
+    taps: Value
+
+
 class _Line:
     """Places along one axis of a frame: which pixels are read for each, and how much each counts."""
 
-    def __init__(self, at: Value, first: Value | None = None, cell: Value | None = None, taps: Value | None = None):
-        """at (n, s, s) in px; the cells begin at first and are cell px long, (n, 1, 1) each, or are pixels."""
-        sheet = at.sheet
-        if first is None or cell is None or taps is None:
+    def __init__(self, at: Value, cells: Cells | None = None) -> None:
+        """at (n, s, s) in px; without cells the two pixels beside it are read."""
+        if cells is None:
             start = at.floor()
             beyond = (at - start).with_axes(3)
-            self.pixels = start.to(INT64).with_axes(3) + sheet.constant(np.array(_NEARBY, np.int64))
-            self.weights = sheet.joined([1 - beyond, beyond], 3)
+            self.pixels = start.to(INT64).with_axes(3) + at.sheet.constant(np.array(_NEARBY, np.int64))
+            self.weights = at.sheet.joined([1 - beyond, beyond], 3)
             return
-        along = (at - first + 0.5) / cell - 0.5
+        along = (at - cells.first + 0.5) / cells.side - 0.5
         which = along.floor()
         beyond = (along - which).with_axes(3)
-        start = first + which * cell  # the border of the nearer cell
-        pixel = start.floor()
-        ahead, length = (start - pixel).with_axes(3), cell.with_axes(3)
-        edge = taps.real()  # of each pixel, counted from the first one's
-        middle = ahead + length
-        nearer = (edge + 1).at_most(middle) - edge.at_least(ahead)
-        further = (edge + 1).at_most(middle + length) - edge.at_least(middle)
-        self.pixels = pixel.to(INT64).with_axes(3) + taps
-        self.weights = (nearer.at_least(0) * (1 - beyond) + further.at_least(0) * beyond) / length
-
-
-def _to_step(along: Value) -> Value:
-    """Places as cv2.warpAffine knows them: a 32nd of a pixel apart."""
-    return (along * 32 + 0.5).floor() * (1 / 32)
+        step = cells.side / cells.block  # from cell to cell, in blocks
+        middle = (which + 0.5) * step - 0.5  # of the nearer cell, in blocks from the first one's middle
+        nearest = middle.floor()
+        ahead = (middle - nearest).with_axes(3)
+        block = cells.block.with_axes(3)
+        blocks = (cells.taps.real() / block).floor()  # in which each pixel lies, from the nearest on
+        nearer = (1 - (ahead - blocks).abs()).at_least(0)
+        further = (1 - (ahead + step.with_axes(3) - blocks).abs()).at_least(0)
+        self.pixels = (cells.first + nearest * cells.block).to(INT64).with_axes(3) + cells.taps
+        self.weights = (nearer * (1 - beyond) + further * beyond) / block
 
 
 def _read(frames: Frames, across: _Line, down: _Line) -> Value:

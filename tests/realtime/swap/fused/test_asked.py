@@ -72,7 +72,8 @@ def test_a_feed_has_what_the_model_takes_besides_frames_and_fittings() -> None:
 
 
 def test_large_faces_are_read_from_cells_of_more_than_a_pixel() -> None:
-    assert cells_of(face_at(160, 120, 200), 320, 240, 160, 1.0) == (0, 0, 1, 1)
-    _, _, wide, high = cells_of(face_at(800, 600, 960), 1600, 1200, 160, 1.0)
+    assert cells_of(face_at(160, 120, 200), 320, 240, 160, 1.0) == (0, 0, 1, 1, 1)
+    _, _, wide, high, block = cells_of(face_at(800, 600, 960), 1600, 1200, 160, 1.0)
     assert wide == pytest.approx(3, abs=0.02)
     assert high == pytest.approx(3, abs=0.02)
+    assert block == 2
