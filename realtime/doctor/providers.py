@@ -26,8 +26,11 @@ def findings() -> Iterator[Finding]:
 
 
 def known(offered: Sequence[str]) -> tuple[str, ...]:
-    """Of those that onnxruntime offers, in its words, those that --provider takes, in its words."""
-    return (*(name for name, title in ACCELERATORS.items() if title in offered), "cpu")
+    """Of those that onnxruntime offers, in its words, those that --provider takes, in its words.
+
+    TensorRT is offered wherever CUDA is, and would compile every network for minutes: it is left to who asks for it.
+    """
+    return (*(name for name, title in ACCELERATORS.items() if title in offered and name != "tensorrt"), "cpu")
 
 
 def asked(provider: str, longest_s: float = LONGEST_S, module: str = "realtime.doctor.probe") -> dict[str, Any] | str:
