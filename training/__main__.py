@@ -30,6 +30,7 @@ from training.presets import EMBEDDED, PRESETS, start_of
 from training.preview import grid
 from training.processes import gathered
 from training.report.report import write_report
+from training.step import AUTO
 from training.swap import FILE as SWAP_FILE
 from training.swap import SwapSettings, landmark_trunk, train_swap
 from training.watching import watched
@@ -159,6 +160,9 @@ def train(
     features: Annotated[
         bool, typer.Option(help="The landmark network's first layers judge sharpness as well.")
     ] = False,
+    precision: Annotated[
+        str, typer.Option(metavar="auto|fp32|bf16", help="auto: the faster one, where bf16 says what fp32 says.")
+    ] = AUTO,
     snapshots: Annotated[
         float | None, typer.Option(min=0.0, help="Keep the weights every so many minutes of the processor.")
     ] = None,
@@ -169,6 +173,7 @@ def train(
 ) -> None:
     """Train identities on people's own footage; writes swap.pt, preview.jpg and a history into --out."""
     settings = SwapSettings(batch=batch or PRESETS[preset].batch, seed=seed, workers=workers, log_steps=20)
+    settings = replace(settings, precision=precision)
     settings = replace(settings, rate=rate) if rate is not None else settings
     with gathered(prepare(threads, device)) as (processes, where), Ending() as ending:
         begun = start_of(preset, start, size)

@@ -6,7 +6,8 @@ decoder is the swap, in both directions. Against an embedded identity only a new
 
 import datetime
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -27,11 +28,12 @@ from training.loop import Average, Course, Plan, State, fit, warm_cosine
 from training.losses import TONE, Features
 from training.model import Decoder, SwapNet
 from training.origin import fill
+from training.precision import decided
 from training.presets import Start
 from training.preview import pasted
 from training.processes import ALONE, Processes
 from training.snapshots import Snapshots
-from training.step import Step
+from training.step import AUTO, Step
 from training.swap import FILE, PREVIEW, SwapSettings, hold_still, optimiser_of
 from training.warped import Warped
 from training.watching import All, Watcher
@@ -104,11 +106,16 @@ def train_own(
         state.skipped, state.numbers, best = int(said["skipped"]), dict(said["test"]), float(said["best"])
         state.losses = dict(said.get("smoothed", {}))
         torch.set_rng_state(kept["random"])
+    alone = Step(net, learning, settings.weights, features, mean=processes.mean)
+    if resume:
+        alone.precision = said.get("precision", alone.precision)  # which was the only one before it was said
+        if settings.precision not in (AUTO, alone.precision):
+            logger.warning("the training goes on in %s as it began, not in %s", alone.precision, settings.precision)
+    else:
+        with sized(settings.batch):
+            alone.precision = decided(settings.precision, alone, batches(0), processes)
     told = all(faceset.blend is not None for faceset in facesets)
-    step = processes.joined(
-        Step(net, learning, settings.weights, features, settings.precision, processes.mean),
-        idle=not told and not start.against,
-    )
+    step = processes.joined(alone, idle=not told and not start.against)
     tests = {faceset.name: batches.clean(faceset, SHOWN) for faceset in facesets}
     logger.info("own: %s, from step %d", {f.name: len(f.learned) for f in facesets}, state.step)
 
@@ -116,7 +123,7 @@ def train_own(
         **wanted, "consent": consent, "tone": list(TONE), "data": "own", "faces": {f.name: len(f) for f in facesets},
         "losses": asdict(settings.weights), "only": list(learning) if start.against else [],
         "start": start.origin.summary() if start.origin else {}, "features": features is not None,
-        "optimisation": {name: getattr(settings, name) for name in OPTIMISATION},
+        "optimisation": {name: getattr(settings, name) for name in OPTIMISATION}, "precision": alone.precision,
     }  # fmt: skip
     if snapshots is not None:
         taken = Snapshots(out, snapshots, lambda: {"record": about, "average": average.net.state_dict()})
@@ -158,10 +165,8 @@ def train_own(
     if not resume and processes.leads:
         state.numbers = course.test()
         keep(state)  # so that there is something to go back to, and a first preview
-    try:
+    with sized(settings.batch):
         return fit(course, plan, optimiser, average, state)
-    except (RuntimeError, MemoryError) as error:
-        raise out_of_memory(error, settings.batch) from error
 
 
 def check_people(learning: Sequence[str], against: str, batch: int) -> None:
@@ -178,6 +183,15 @@ def check_people(learning: Sequence[str], against: str, batch: int) -> None:
         raise SettingsError(f"the people are called {', '.join(learning)}, wanted names that differ")
     if batch < len(learning):
         raise SettingsError(f"a batch of {batch} has no room for {len(learning)} people")
+
+
+@contextmanager
+def sized(batch: int) -> Iterator[None]:
+    """Within `with`, an error about memory becomes a sentence that names a smaller batch."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        raise out_of_memory(error, batch) from error
 
 
 def out_of_memory(error: Exception, batch: int) -> Exception:

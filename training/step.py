@@ -8,11 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from realtime.errors import SettingsError
 from training.batches import PairBatch, to_input
 from training.losses import Features, Mean, auxiliary_loss, dssim, focus, itself, toned
 from training.model import SwapNet
 
 PRECISIONS: Final = ("fp32", "bf16")  # of convolutions and matrix products; weights and losses are always in fp32
+AUTO: Final = "auto"  # whichever is faster; see precision.decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Step(nn.Module):
         mean: Mean = itself,
     ) -> None:
         super().__init__()
+        if precision not in PRECISIONS:
+            raise SettingsError(f"the precision {precision!r} is none of a step, wanted {' or '.join(PRECISIONS)}")
         self.net, self.features = net, features
         self.precision = precision
         self._names, self._weights, self._mean = tuple(names), weights, mean

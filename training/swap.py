@@ -20,7 +20,7 @@ from training.losses import TONE, Features
 from training.model import DecoderShape, EncoderShape, SwapNet
 from training.origin import Origin, fill, landmark_net
 from training.preview import grid
-from training.step import PRECISIONS, Step, Weights
+from training.step import AUTO, PRECISIONS, Step, Weights
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class SwapSettings:
     floor: float = 0.02  # of the rate, at the end
     average: float = 0.999  # of the moving average, each step
     weights: Weights = field(default_factory=Weights)
-    precision: str = "bf16"
+    precision: str = "bf16"  # AUTO where train_own may choose
     seed: int = 0
     workers: int = 1  # threads that make batches
     log_steps: int = 100
@@ -52,8 +52,9 @@ class SwapSettings:
             raise SettingsError(
                 f"a batch of {self.batch} and a rate of {self.rate} were given, wanted at least 2 and above 0"
             )
-        if self.precision not in PRECISIONS:
-            raise SettingsError(f"the precision {self.precision!r} is unknown, wanted one of {', '.join(PRECISIONS)}")
+        if self.precision not in (AUTO, *PRECISIONS):
+            known = ", ".join((AUTO, *PRECISIONS))
+            raise SettingsError(f"the precision {self.precision!r} is unknown, wanted one of {known}")
 
 
 def train_swap(

@@ -34,7 +34,9 @@ from training.warped import Warped, relit
 ENCODER = EncoderShape(size=32, squeeze=16, eyes=16, mouth=16, code=64)
 DECODER = DecoderShape(size=32, code=64, widths=(16, 32, 32, 32, 16))
 TINY = EncoderShape(size=32, squeeze=8, eyes=8, mouth=8, code=16), DecoderShape(32, 16, (8, 16, 16, 8, 8))
-SETTINGS = SwapSettings(batch=8, rate=3e-3, log_steps=20, test_steps=1000, average=0.95, save_seconds=1000)
+SETTINGS = SwapSettings(
+    batch=8, rate=3e-3, precision="fp32", log_steps=20, test_steps=1000, average=0.95, save_seconds=1000
+)
 FEW = replace(SETTINGS, batch=4, test_steps=4)
 
 

@@ -7,6 +7,7 @@ from typing import Final
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from training.curves import Point
 
@@ -26,8 +27,9 @@ def losses(points: Sequence[Point]) -> str:
     _draw(axes, minutes, lines)
     if any(value > 0 for value in total):
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
     return _svg(figure)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from rich.table import Table
 
 from realtime.errors import LiveswapError
-from training import checkpoint, directions
+from training import checkpoint, directions, paired
 from training.curves import CURVES, Point, read_curves
 from training.display import by_person, clock
 from training.own import PREVIEWS
@@ -29,7 +29,8 @@ EARLIER: Final = 5  # previews before the last one, from all over the training
 EARLIER_SIDE: Final = 480  # px of their longer side
 PACKAGES: Final = ("liveswap", "torch", "numpy", "opencv-python", "onnxruntime")
 SETTINGS: Final = (
-    "identities", "only", "start", "batch", "seed", "optimisation", "losses", "features", "encoder", "decoder",
+    "identities", "only", "start", "batch", "seed", "precision", "optimisation", "losses", "features",
+    "encoder", "decoder",
 )  # fmt: skip
 AGREED: Final = ("kind", "who", "scope", "date", "until", "revocation")  # of a consent, what the report repeats
 
@@ -40,6 +41,7 @@ Rows = Sequence[tuple[str, str]]
 class Grid:
     """A table of texts."""
 
+    title: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
 
@@ -116,24 +118,26 @@ def versions() -> Rows:
     return rows
 
 
-def evaluation(run: Path, record: Mapping[str, Any]) -> tuple[Grid | None, str]:
-    """The table of `liveswap-train evaluate` where it was run, and a sentence about it."""
+def evaluation(run: Path, record: Mapping[str, Any]) -> tuple[list[Grid], str]:
+    """The tables of `liveswap-train evaluate` where it was run, and a sentence about them."""
     path = run / EVALUATION
     if not path.is_file():
-        return None, f"Not measured yet: liveswap-train evaluate {run.name}, then liveswap-train report {run.name}."
+        return [], f"Not measured yet: liveswap-train evaluate {run.name}, then liveswap-train report {run.name}."
     try:
         found = json.loads(path.read_text("utf-8"))
-        grid, step = grid_of(directions.table(found)), int(found["record"]["steps"])
+        tables = [directions.table(found), *([paired.table(found["truth"])] if "truth" in found else [])]
+        grids, step = [grid_of(table) for table in tables], int(found["record"]["steps"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LiveswapError(f"{path} cannot be read: wanted what `liveswap-train evaluate` writes") from error
     older = "" if step == record["steps"] else f" The training has gone on since, to step {record['steps']:,}."
-    return grid, f"On faces that training never saw, at step {step:,}.{older}"
+    return grids, f"On faces that training never saw, at step {step:,}.{older}"
 
 
 def grid_of(table: Table) -> Grid:
     """What a table for a terminal says."""
     columns = [[str(cell) for cell in column.cells] for column in table.columns]
-    return Grid([str(column.header) for column in table.columns], list(zip(*columns, strict=True)))
+    title = str(table.title or "")
+    return Grid(title, [str(column.header) for column in table.columns], list(zip(*columns, strict=True)))
 
 
 def plots(points: Sequence[Point]) -> list[tuple[str, str]]:
