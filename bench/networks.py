@@ -61,6 +61,7 @@ def networks(
     minutes: Annotated[float, typer.Option(min=0.001, help="Of the processor, for each network.")] = 10.0,
     batch: Annotated[int, typer.Option(min=2, help="Faces in a step.")] = 16,
     threads: Annotated[int, typer.Option(min=1)] = 1,
+    precision: Annotated[str, typer.Option(metavar="fp32|bf16", help="Of convolutions and matrix products.")] = "fp32",
     items: Annotated[int | None, typer.Option(min=1, help="Moments of the truth; all if not given.")] = None,
     only: Annotated[list[str] | None, typer.Option(metavar="ours|df|original", help="Some of them.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the numbers as JSON as well.")] = None,
@@ -71,24 +72,33 @@ def networks(
     if not chosen:
         raise SettingsError(f"--only {', '.join(only or ())}: wanted ours, df or original")
     people = [Faceset.open(source, at_least=4) for source in facesets]
-    results = [trained(one, people, truth, minutes, batch, items) for one in chosen]
-    numbers = {"minutes": minutes, "batch": batch, "threads": threads, "networks": results}
+    results = [trained(one, people, truth, minutes, batch, items, precision) for one in chosen]
+    numbers = {
+        "minutes": minutes, "batch": batch, "threads": threads, "precision": precision, "networks": results,
+    }  # fmt: skip
     Console().print(table(results, minutes))
     if out is not None:
         write(out, with_origin(numbers, shlex.join(["liveswap-bench", *sys.argv[1:]])))
 
 
 def trained(
-    one: Contender, people: Sequence[Faceset], truth: Path, minutes: float, batch: int, items: int | None = None
+    one: Contender,
+    people: Sequence[Faceset],
+    truth: Path,
+    minutes: float,
+    batch: int,
+    items: int | None = None,
+    precision: str = "fp32",
 ) -> dict[str, Any]:
     """Trains a network from scratch for so many minutes of the processor; what it costs and how good it is."""
-    settings = SwapSettings(batch=batch, rate=one.rate, log_steps=STEPS)
+    settings = SwapSettings(batch=batch, rate=one.rate, precision=precision)
     names = [person.name for person in people]
     encoder, decoder = EncoderShape(size=one.size), DecoderShape(size=one.size)
     paired = Paired(truth, encoder, DecoderShape(size=SIZE), items)
     torch.manual_seed(settings.seed)
     net = one.make(names).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    batches, step = Warped(people, encoder, decoder, batch, settings.seed), Step(net, names, settings.weights)
+    batches = Warped(people, encoder, decoder, batch, settings.seed)
+    step = Step(net, names, settings.weights, precision=precision)
     optimiser = torch.optim.Adam(
         [{"params": list(net.parameters()), "initial_lr": one.rate}], one.rate, betas=(0.7, 0.99)
     )
@@ -104,7 +114,8 @@ def trained(
         test=dict,
         keep=lambda state: None,
         ended=lambda: progress() >= 1,
-        log_steps=STEPS,
+        log_steps=STEPS,  # nothing is said in between
+        test_steps=STEPS,
         save_seconds=float("inf"),
     )
     state = fit(course, Plan(steps=STEPS), optimiser, average, State())

@@ -1,6 +1,7 @@
 """Checkpoints: everything a training needs to go on, written so that a crash leaves the old one whole."""
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -74,7 +75,9 @@ def load(path: Path, kind: str) -> dict[str, Any]:
         raise LiveswapError(f"there is no checkpoint {path}")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile, EOFError, ValueError, KeyError) as error:
+    except (RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile, EOFError, ValueError, KeyError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # which is what a file cut very short gives
+            raise LiveswapError(f"{path} cannot be read: {error.strerror}") from error
         raise LiveswapError(f"{path} is truncated or no checkpoint of liveswap") from error
     seen = content.get("kind") if isinstance(content, dict) else None
     if seen != kind:
