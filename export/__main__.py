@@ -5,25 +5,23 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import numpy as np
 import torch
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
 from export.cards import cards_of
-from export.crops import has_split, read_crops
+from export.crops import faceset_crops, has_split, is_faceset, read_crops, stored_crops
 from export.detector import export_detector
+from export.expression import Drawn, Reader
+from export.forms import Form, Sample, check_precision, chosen, table
 from export.fuse import fuse_identity
-from export.parity import Agreement, Running, milliseconds, picture_agreement, reading_agreement, torch_parity
-from export.quantize import RECIPES, quantize
+from export.parity import Agreement, Bounds, Running, reading_agreement, torch_parity
 from export.to_onnx import (
     DecoderGraph,
     EncoderGraph,
@@ -43,7 +41,8 @@ from realtime.swap.sealing import seal
 from realtime.swap.signing import Signer
 from training.checkpoint import load_landmarks, load_swap
 from training.consent import check_dates
-from training.model import Decoder, Encoder
+from training.directions import SOURCES, read_sources
+from training.model import Decoder, Encoder, EncoderShape
 from training.origin import read_weights
 from training.swap import FILE as SWAP_FILE
 
@@ -51,36 +50,9 @@ CALIBRATION: Final = 200  # crops that the calibration sees
 CHECKED: Final = 100  # other crops, on which the forms are compared
 LICENCE: Final = "Apache-2.0"  # of weights trained on rendered people
 
-NEARLY: Final = 0.9  # a form that is less than a tenth faster is not worth its inexactness
-
 Cards = Callable[[Collection[str], Mapping[str, Any]], dict[str, ModelCard]]  # by the names and record of a checkpoint
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """One form of one model, measured."""
-
-    model: str
-    precision: str  # the recipe's name
-    path: Path
-    milliseconds: float
-    agreement: Agreement
-    kept: bool = False
-
-    @property
-    def megabytes(self) -> float:
-        """The file's size, MB of 10^6 bytes."""
-        return self.path.stat().st_size / 1e6
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Inputs of one model: to calibrate with, and others to compare on."""
-
-    calibration: NDArray[Any]
-    checked: NDArray[Any]
 
 
 @app.command()
@@ -116,12 +88,16 @@ def export(
     rendered: Annotated[
         bool, typer.Option("--rendered", help="Who has no card is nobody who exists, though trained on footage.")
     ] = False,
+    precision: Annotated[
+        str, typer.Option(metavar="auto|fp32|fp16|int8", help="auto: int8 where it is near enough and faster.")
+    ] = "auto",
 ) -> None:
     """Turn checkpoints into landmarks.onnx, encoder.onnx and one NAME.onnx for each identity, with a signed card.
 
     With --fuse alone: an identity and its encoder as one model that reads and gives whole frames, for graphics cards.
     With --detector alone: CenterFace into centerface.onnx in int8, calibrated on the videos and pictures of --data.
     """
+    check_precision(precision)
     choose = partial(cards_of, given=card or (), rendered=rendered)
     if run is not None:
         if swap or landmarks or detector or encoder:
@@ -129,7 +105,7 @@ def export(
         if out.suffix != ".onnx":
             raise SettingsError(f"--out is {out}, wanted the name of a file that ends in .onnx")
         with tempfile.TemporaryDirectory() as folder:
-            found = own_forms(run / SWAP_FILE, identity, data, Path(folder), licence, threads, choose)
+            found = own_forms(run / SWAP_FILE, identity, data, Path(folder), licence, threads, choose, precision)
             show(found)
             deliver_identity(next(form for form in found if form.kept), out)
         return
@@ -150,40 +126,46 @@ def export(
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         if landmarks is not None:
-            forms += landmark_forms(landmarks, data, work, licence, threads)
+            forms += landmark_forms(landmarks, data, work, licence, threads, precision)
         if swap is not None:
             if encoder is None:
-                forms += swap_forms(swap, data, work, licence, threads, choose)
+                forms += swap_forms(swap, data, work, licence, threads, choose, precision)
             else:
-                forms += decoder_forms(swap, encoder, data, work, licence, threads, choose)
+                forms += decoder_forms(swap, encoder, data, work, licence, threads, choose, precision)
         show(forms)
         deliver((form for form in forms if form.kept), out)
 
 
-def landmark_forms(checkpoint: Path, data: Path | None, work: Path, licence: str, threads: int) -> list[Form]:
+def landmark_forms(
+    checkpoint: Path, data: Path | None, work: Path, licence: str, threads: int, precision: str = "auto"
+) -> list[Form]:
     """The landmark network's forms, one of them kept. Raises LiveswapError."""
     net, record = load_landmarks(checkpoint)
     path = work / "landmarks.fp32.onnx"
     contract = export_landmarks(net, path, licence, record)
     sample = _crop_sample(data, contract)
-    difference = torch_parity(LandmarkGraph(net), path, _checked(sample, contract))
-    if sample is None:
-        return [_unmeasured("landmarks", path, difference, _checked(sample, contract), threads)]
+    difference = torch_parity(LandmarkGraph(net), path, sample.checked)
     reference = Running.open(path)(sample.checked)
 
-    def agreement(candidate: Path) -> Agreement:
+    def judge(candidate: Path, bounds: Bounds) -> Agreement:
         return reading_agreement(Running.open(candidate)(sample.checked), reference, contract.size)
 
-    return chosen("landmarks", path, difference, sample, agreement, threads)
+    return chosen("landmarks", path, difference, sample, judge, threads, precision)
 
 
 def swap_forms(
-    checkpoint: Path, data: Path | None, work: Path, licence: str, threads: int, cards: Cards = cards_of
+    checkpoint: Path,
+    data: Path | None,
+    work: Path,
+    licence: str,
+    threads: int,
+    cards: Cards = cards_of,
+    precision: str = "auto",
 ) -> list[Form]:
     """The forms of the encoder and of each decoder, one of each kept. Raises LiveswapError.
 
-    Each int8 form is judged by the decoded pictures, and decoders with the codes of the encoder that was kept, so
-    that the bounds hold for the whole way from crop to picture.
+    Each form is judged by the decoded pictures, and decoders with the codes of the encoder that was kept, so that the
+    bounds hold for the whole way from crop to picture.
     """
     encoder, decoders, record = load_swap(checkpoint)
     chosen_cards = cards(tuple(decoders), record)
@@ -193,37 +175,35 @@ def swap_forms(
     for name, decoder in decoders.items():
         export_decoder(decoder, paths[name], chosen_cards[name], contract.encoder, licence, record)
     sample = _crop_sample(data, contract)
-    crops = _checked(sample, contract)
-    difference = torch_parity(EncoderGraph(encoder), path, crops)
-    codes = Running.open(path)(crops)["code"]
+    difference = torch_parity(EncoderGraph(encoder), path, sample.checked)
+    codes = Running.open(path)(sample.checked)["code"]
     differences = {name: torch_parity(DecoderGraph(decoder), paths[name], codes) for name, decoder in decoders.items()}
-    if sample is None:
-        return [
-            _unmeasured("encoder", path, difference, crops, threads),
-            *(_unmeasured(name, paths[name], differences[name], codes, threads) for name in decoders),
-        ]
-    references = {name: Running.open(paths[name])(codes) for name in decoders}
+    reader = Reader.load(threads)
+    judges = {name: Drawn.by(Running.open(paths[name])(codes), reader) for name in decoders}
 
-    def pictures(name: str, seen: NDArray[Any], decoder: Path) -> Agreement:
-        drawn, wanted = Running.open(decoder)(seen), references[name]
-        return picture_agreement(drawn["face"], drawn["mask"], wanted["face"], wanted["mask"])
-
-    def through_encoder(candidate: Path) -> Agreement:
-        seen = Running.open(candidate)(crops)["code"]
-        said = {name: pictures(name, seen, paths[name]) for name in decoders}
+    def through_encoder(candidate: Path, bounds: Bounds) -> Agreement:
+        seen = Running.open(candidate)(sample.checked)["code"]
+        said = {name: judges[name](paths[name], seen, bounds) for name in decoders}
         return next((a for a in said.values() if not a.passed), next(iter(said.values())))
 
-    forms = chosen("encoder", path, difference, sample, through_encoder, threads)
+    forms = chosen("encoder", path, difference, sample, through_encoder, threads, precision)
     kept = Running.open(next(form.path for form in forms if form.kept))
-    coded = Sample(kept(sample.calibration)["code"], kept(sample.checked)["code"])
+    coded = sample.through(lambda crops: kept(crops)["code"])
     for name in decoders:
-        agreement = partial(pictures, name, coded.checked)
-        forms += chosen(name, paths[name], differences[name], coded, agreement, threads)
+        judge = partial(_judged, judges[name], coded.checked)
+        forms += chosen(name, paths[name], differences[name], coded, judge, threads, precision)
     return forms
 
 
 def decoder_forms(
-    swap: Path, encoder: Path, data: Path | None, work: Path, licence: str, threads: int, cards: Cards = cards_of
+    swap: Path,
+    encoder: Path,
+    data: Path | None,
+    work: Path,
+    licence: str,
+    threads: int,
+    cards: Cards = cards_of,
+    precision: str = "auto",
 ) -> list[Form]:
     """The forms of the decoders that learned alone, for the encoder file that they learned against.
 
@@ -236,10 +216,11 @@ def decoder_forms(
     forms: list[Form] = []
     names = record.get("only") or tuple(decoders)
     chosen_cards = cards(names, record)
+    sample = _crop_sample(data, contract)
     for name in names:
         path = work / f"{name}.fp32.onnx"
         export_decoder(decoders[name], path, chosen_cards[name], contract.encoder, licence, record)
-        forms += forms_of_decoder(name, path, decoders[name], encoder, contract, data, threads)
+        forms += forms_of_decoder(name, path, decoders[name], encoder, sample, threads, precision)
     return forms
 
 
@@ -251,10 +232,12 @@ def own_forms(
     licence: str,
     threads: int,
     cards: Cards = cards_of,
+    precision: str = "auto",
 ) -> list[Form]:
     """The forms of one identity of a run on footage, one of them kept. Raises LiveswapError.
 
     One that learned against an embedded encoder needs that one, others bring their encoder along in the same file.
+    Without data they are measured on the facesets that the run learned from.
     """
     encoder, decoders, record = load_swap(checkpoint)
     if "training_sets" not in record:
@@ -265,30 +248,30 @@ def own_forms(
     card = cards((identity,), record)[identity]
     check_dates(card, f"the consent in {checkpoint}", datetime.date.today())
     path, said = work / f"{identity}.fp32.onnx", own_record(record, identity)
+    sample = _own_sample(data, checkpoint.parent, encoder.shape, precision)
     if record["only"]:
         weights, contract = embedded_encoder(encoder)
         export_decoder(decoders[identity], path, card, contract.encoder, licence, said)
-        return forms_of_decoder(identity, path, decoders[identity], weights, contract, data, threads)
-    contract = export_whole(encoder, decoders[identity], path, card, licence, said)
-    sample = _crop_sample(data, contract)
-    crops = _checked(sample, contract)
-    difference = torch_parity(WholeGraph(encoder, decoders[identity]), path, crops)
-    if sample is None:
-        return [_unmeasured(identity, path, difference, crops, threads)]
-    return chosen(identity, path, difference, sample, drawn_like(Running.open(path)(crops), crops), threads)
+        return forms_of_decoder(identity, path, decoders[identity], weights, sample, threads, precision)
+    export_whole(encoder, decoders[identity], path, card, licence, said)
+    difference = torch_parity(WholeGraph(encoder, decoders[identity]), path, sample.checked)
+    drawn = Drawn.by(Running.open(path)(sample.checked), Reader.load(threads))
+    return chosen(identity, path, difference, sample, partial(_judged, drawn, sample.checked), threads, precision)
 
 
 def forms_of_decoder(
-    name: str, path: Path, decoder: Decoder, encoder: Path, contract: Contract, data: Path | None, threads: int
+    name: str, path: Path, decoder: Decoder, encoder: Path, sample: Sample, threads: int, precision: str
 ) -> list[Form]:
     """The forms of a decoder that was written to path, judged with the codes of the encoder file that it needs."""
-    sample, running = _crop_sample(data, contract), Running.open(encoder)
-    checked = running(_checked(sample, contract))["code"]
-    difference = torch_parity(DecoderGraph(decoder), path, checked)
-    if sample is None:
-        return [_unmeasured(name, path, difference, checked, threads)]
-    coded = Sample(running(sample.calibration)["code"], checked)
-    return chosen(name, path, difference, coded, drawn_like(Running.open(path)(checked), checked), threads)
+    running = Running.open(encoder)
+    coded = sample.through(lambda crops: running(crops)["code"])
+    difference = torch_parity(DecoderGraph(decoder), path, coded.checked)
+    drawn = Drawn.by(Running.open(path)(coded.checked), Reader.load(threads))
+    return chosen(name, path, difference, coded, partial(_judged, drawn, coded.checked), threads, precision)
+
+
+def _judged(drawn: Drawn, items: NDArray[Any], candidate: Path, bounds: Bounds) -> Agreement:
+    return drawn(candidate, items, bounds)
 
 
 def embedded_encoder(net: Encoder) -> tuple[Path, Contract]:
@@ -309,16 +292,6 @@ def own_record(record: Mapping[str, Any], identity: str) -> dict[str, Any]:
     return {**said, "identities": [identity], "faces": {identity: record["faces"][identity]}, "test": test}
 
 
-def drawn_like(wanted: Mapping[str, NDArray[Any]], codes: NDArray[Any]) -> Callable[[Path], Agreement]:
-    """Judges a decoder by the pictures that it draws of these codes."""
-
-    def agreement(candidate: Path) -> Agreement:
-        drawn = Running.open(candidate)(codes)
-        return picture_agreement(drawn["face"], drawn["mask"], wanted["face"], wanted["mask"])
-
-    return agreement
-
-
 def check_same(net: Encoder, weights: Mapping[str, Tensor], swap: Path, encoder: Path) -> None:
     """Raises LiveswapError unless the checkpoint's encoder is the one in the file."""
     for name, own in net.state_dict().items():
@@ -328,50 +301,13 @@ def check_same(net: Encoder, weights: Mapping[str, Tensor], swap: Path, encoder:
             raise LiveswapError(f"the decoders in {swap} learned against another encoder than {encoder}")
 
 
-def chosen(
-    model: str,
-    path: Path,
-    difference: float,
-    sample: Sample,
-    agreement: Callable[[Path], Agreement],
-    threads: int,
-) -> list[Form]:
-    """The fp32 form and each recipe's, one of them kept (see choice)."""
-    paths = [path]
-    for number, recipe in enumerate(RECIPES):
-        paths.append(path.with_name(f"{model}.{number}.onnx"))
-        quantize(path, paths[-1], sample.calibration, recipe)
-    times = milliseconds(paths, sample.checked[:1], threads)
-    agreements = [_with_torch(difference), *(agreement(candidate) for candidate in paths[1:])]
-    names = ("fp32", *(recipe.name for recipe in RECIPES))
-    best = choice(times, [said.passed for said in agreements])
-    return [
-        Form(model, name, where, taken, said, place == best)
-        for place, (name, where, taken, said) in enumerate(zip(names, paths, times, agreements, strict=True))
-    ]
-
-
-def choice(times: Sequence[float], passed: Sequence[bool]) -> int:
-    """Which form to keep, of forms that come in the order of their exactness, fp32 first, each with its time.
-
-    The fastest of those that passed; a more exact one where it is nearly as fast, or chance would decide.
-    """
-    passing = [place for place, fine in enumerate(passed) if fine]
-    fastest = min(times[place] for place in passing)
-    return next(place for place in passing if times[place] <= fastest / NEARLY)
-
-
 def show(forms: Sequence[Form]) -> None:
-    """Print the table of all forms; the kept ones are marked."""
-    table = Table(title="exported models, the kept forms marked")
-    for heading in ("model", "form", "ms", "MB", "against fp32", "kept"):
-        table.add_column(heading, justify="right" if heading in ("ms", "MB") else "left")
+    """Print the table of all forms, and which layers gave way to fp32."""
+    console = Console()
+    console.print(table(forms))
     for form in forms:
-        kept = "yes" if form.kept else "" if form.agreement.passed else "out of bounds"
-        table.add_row(
-            form.model, form.precision, f"{form.milliseconds:.2f}", f"{form.megabytes:.2f}", form.agreement.words, kept
-        )
-    Console().print(table)
+        if form.exact:
+            console.print(f"{form.model}: {', '.join(form.exact)} in fp32, where int8 loses most")
 
 
 def deliver(forms: Iterable[Form], out: Path) -> None:
@@ -420,34 +356,32 @@ def deliver_detector(source: Path, data: Path | None, out: Path) -> None:
     Console().print(f"{target}, {target.stat().st_size / 1e6:.1f} MB")
 
 
-def _crop_sample(data: Path | None, contract: Contract) -> Sample | None:
+def _crop_sample(data: Path | None, shape: Contract | EncoderShape) -> Sample:
+    """Crops for a model of this size and coverage; without data those that are stored, and none to calibrate with."""
+    size, coverage = shape.size, shape.coverage
     if data is None:
-        return None
-    size, coverage = contract.size, contract.coverage
+        return Sample(None, stored_crops(size, coverage))
     if has_split(data, "test-*"):
         calibration = read_crops(data, size, coverage, CALIBRATION)
         return Sample(calibration, read_crops(data, size, coverage, CHECKED, "test-*"))
+    if is_faceset(data):
+        return Sample(*faceset_crops([str(data)], size, coverage, CALIBRATION, CHECKED))
     crops = read_crops(data, size, coverage, CALIBRATION + CHECKED)
     if len(crops) < 2:
         raise SettingsError(f"{data} has {len(crops)} crop, wanted at least 2: to calibrate with and to compare on")
     return Sample(crops[::2], crops[1::2])
 
 
-def _checked(sample: Sample | None, contract: Contract) -> NDArray[Any]:
-    """Crops to compare torch and onnxruntime on: real ones, or noise where there are none."""
-    if sample is not None:
-        return sample.checked
-    noise = np.random.default_rng(0).integers(0, 256, (8, contract.size, contract.size, 3))
-    return noise.astype(np.uint8)
-
-
-def _with_torch(difference: float) -> Agreement:
-    return Agreement(True, f"(from torch {difference:.1e})")
-
-
-def _unmeasured(model: str, path: Path, difference: float, items: NDArray[Any], threads: int) -> Form:
-    (taken,) = milliseconds([path], items[:1], threads)
-    return Form(model, "fp32", path, taken, _with_torch(difference), True)
+def _own_sample(data: Path | None, run: Path, shape: EncoderShape, precision: str) -> Sample:
+    """Crops of data, or else of the facesets that the run learned from; "auto" does without where these are gone."""
+    if data is None and (precision == "int8" or (run / SOURCES).is_file()):
+        try:
+            return Sample(*faceset_crops(read_sources(run), shape.size, shape.coverage, CALIBRATION, CHECKED))
+        except LiveswapError as error:
+            if precision == "int8":
+                raise SettingsError(f"int8 is calibrated on faces: {error}; or --data names a faceset") from error
+            print(f"without int8, since {error}; --data names a faceset", file=sys.stderr)
+    return _crop_sample(data, shape)
 
 
 def main() -> None:

@@ -94,11 +94,11 @@ def carried(
     if batch.blend is None:
         return dict.fromkeys(CARRIED)
     size = face.shape[-1]
-    before = [_doing(point * size, blend) for point, blend in zip(batch.points, batch.blend, strict=True)]
+    before = [doing(point * size, blend) for point, blend in zip(batch.points, batch.blend, strict=True)]
     after = []
     for picture, alpha in zip(as_bytes(face), mask[:, 0].numpy(), strict=True):
         reading = read_over_plain(picture, alpha, landmarker)
-        after.append(_doing(np.concatenate([reading.landmarks, reading.irises]), reading.blend))
+        after.append(doing(np.concatenate([reading.landmarks, reading.irises]), reading.blend))
     columns = zip(np.array(before).T, np.array(after).T, strict=True)
     return {name: _together(one, other) for name, (one, other) in zip(CARRIED, columns, strict=True)}
 
@@ -114,6 +114,20 @@ def read_over_plain(face: Image, mask: NDArray[np.float32], landmarker: Landmark
     canvas[first : first + size, first : first + size] = np.clip(mixed + 0.5, 0, 255)
     start = to_pixels(template(), size) + np.float32(first)
     return landmarker.follow(canvas, landmarker.follow(canvas, start).landmarks)
+
+
+def doing(points: NDArray[np.float32], blend: NDArray[np.float32]) -> list[float]:
+    """CARRIED of points (70, 2) in px and blend weights (10,)."""
+    said = dict(zip(BLEND, blend.tolist(), strict=True))
+    nose = max(float(np.linalg.norm(points[33] - points[27])), 1e-6)
+    return [
+        float(pose_of(points[:68])[0]),
+        float(np.linalg.norm(points[66] - points[62])) / nose,
+        said["jawOpen"],
+        (said["eyeBlinkLeft"] + said["eyeBlinkRight"]) / 2,
+        said["mouthSmile"],
+        (said["gazeYawLeft"] + said["gazeYawRight"]) / 2,
+    ]
 
 
 def mean_face(faceset: Faceset, encoder: EncoderShape, decoder: DecoderShape) -> Tensor:
@@ -171,20 +185,6 @@ def _drawn(net: SwapNet, name: str, batch: PairBatch, device: torch.device) -> t
 def _against_truth(face: Tensor, batch: PairBatch) -> dict[str, float]:
     found = scores(face, truth_of(batch), torch.from_numpy(batch.points))
     return {name: float(values.nanmean()) for name, values in found.items()}
-
-
-def _doing(points: NDArray[np.float32], blend: NDArray[np.float32]) -> list[float]:
-    """CARRIED of points (70, 2) in px and blend weights (10,)."""
-    said = dict(zip(BLEND, blend.tolist(), strict=True))
-    nose = max(float(np.linalg.norm(points[33] - points[27])), 1e-6)
-    return [
-        float(pose_of(points[:68])[0]),
-        float(np.linalg.norm(points[66] - points[62])) / nose,
-        said["jawOpen"],
-        (said["eyeBlinkLeft"] + said["eyeBlinkRight"]) / 2,
-        said["mouthSmile"],
-        (said["gazeYawLeft"] + said["gazeYawRight"]) / 2,
-    ]
 
 
 def _together(one: Values, other: Values) -> float | None:

@@ -15,7 +15,7 @@ PREFIX: Final = "liveswap."
 ROLES: Final = ("landmarks", "encoder", "decoder", "whole", "dfm", "fused")
 DRAWING: Final = ("decoder", "whole", "dfm", "fused")  # the roles that draw an identity
 SELF_RELIANT: Final = ("whole", "dfm", "fused")  # of these those that take pictures and need no encoder beside them
-PRECISIONS: Final = ("fp32", "int8")
+PRECISIONS: Final = ("fp32", "fp16", "int8")
 COLOUR: Final = "bgr"
 SIZES: Final = range(16, 1025)  # crop pixels that make sense for a face
 
@@ -31,7 +31,7 @@ class Contract:
     encoder: str = ""  # hex digest of the encoder's weights; empty for landmarks and who needs none
     identity: str = ""  # who a decoder, whole, dfm or fused draws; empty for the others
     kind: str = ""  # of an identity: "rendered" (a person who does not exist) or "person" (consent needed)
-    precision: str = "fp32"  # of the weights: fp32 or int8
+    precision: str = "fp32"  # of the weights: fp32, fp16 or int8
     template: str = TEMPLATE_NAME  # the alignment template that the crops follow
     colour: str = COLOUR
     consent: dict[str, Any] = field(default_factory=dict)  # the card, as swap/card.py has it; empty before signing
@@ -127,7 +127,10 @@ def _first_contradiction(contract: Contract) -> str:
         (0.5 <= contract.coverage <= 4, f"an absurd coverage of {contract.coverage}, wanted 0.5 to 4"),
         (contract.template == TEMPLATE_NAME, f"the template {contract.template!r}, wanted {TEMPLATE_NAME!r}"),
         (contract.colour == COLOUR, f"the colour order {contract.colour!r}, wanted {COLOUR!r}"),
-        (contract.precision in PRECISIONS, f"the precision {contract.precision!r}, wanted {' or '.join(PRECISIONS)}"),
+        (
+            contract.precision in PRECISIONS,
+            f"the precision {contract.precision!r}, wanted one of {', '.join(PRECISIONS)}",
+        ),
         (bool(contract.licence), "no licence"),
         (set(contract.encoder) <= set(string.hexdigits), f"an encoder digest that is no hex: {contract.encoder!r}"),
         (contract.role in ("landmarks", *SELF_RELIANT) or len(contract.encoder) >= 4, "no encoder digest"),

@@ -166,7 +166,7 @@ class Card:
     kind: str  # rendered or person
     licence: str
     size: int  # pixels of the square face it draws
-    precision: str  # fp32 or int8
+    precision: str  # fp32, fp16 or int8
     file: str  # where it lies
     file_bytes: int
     training: dict[str, Any]  # the training record

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.crops import has_split, read_crops
+from export.crops import FEW, faceset_crops, has_split, is_faceset, read_crops, stored_crops
 from realtime.errors import LiveswapError
+from tests.training.facesets import write_faceset
+from training.faceset import Faceset
 
 
 def dataset(folder: Path, coverage: float = 1.5) -> Path:
@@ -74,3 +76,36 @@ def test_a_dataset_without_shards_is_named(tmp_path: Path) -> None:
     (tmp_path / "dataset.json").write_text('{"coverage": 1.5}')
     with pytest.raises(LiveswapError, match="has no crops"):
         read_crops(tmp_path, 32, 1.0, 10)
+
+
+def test_of_facesets_what_training_never_sees_is_compared_on(tmp_path: Path) -> None:
+    sources = [
+        str(write_faceset(tmp_path / name, name, count=130, size=40, seed=k))
+        for k, name in enumerate(("aster", "cedar"))
+    ]
+    assert is_faceset(tmp_path / "aster")
+    calibration, checked = faceset_crops(sources, 32, 1.0, 40, 20)
+    assert (calibration.shape, checked.shape) == ((40, 32, 32, 3), (20, 32, 32, 3))
+    held_out = Faceset.open(sources[0]).held_out
+    assert len(held_out) >= FEW
+    assert any(np.array_equal(checked[0], crop) for crop in faceset_crops(sources[:1], 32, 1.0, 1, 1000)[1])
+
+
+def test_of_a_small_faceset_every_other_face_is_compared_on(tmp_path: Path) -> None:
+    source = str(write_faceset(tmp_path / "aster", "aster", count=20, size=40))
+    calibration, checked = faceset_crops([source], 32, 1.0, 100, 100)
+    assert (len(calibration), len(checked)) == (10, 10)
+
+
+def test_the_stored_crops_are_of_64_people() -> None:
+    crops = stored_crops(96, 1.0)
+    assert crops.shape == (64, 96, 96, 3)
+    assert len({crop.tobytes() for crop in crops}) == 64
+    assert all(crop.std() > 10 for crop in crops)
+    wide = stored_crops(120, 1.25)
+    assert np.abs(wide[:, 12:108, 12:108].astype(int) - crops).mean() < 4
+
+
+def test_stored_crops_are_not_wider_than_they_are() -> None:
+    with pytest.raises(LiveswapError, match=r"the stored crops have a coverage of 1\.25, wanted --data with 2\.131"):
+        stored_crops(96, 2.131)

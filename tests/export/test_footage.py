@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from export.__main__ import main
+from export.quantize import KEPT
 from realtime.face.face import Face
 from realtime.face.geometry import template
 from realtime.face.track import box_of, to_template
@@ -19,6 +20,7 @@ from realtime.swap.session import SessionSettings
 from realtime.swap.views import Views
 from tests.training.facesets import write_faceset
 from training.checkpoint import SWAP, load, save
+from training.directions import write_sources
 from training.loop import Plan
 from training.model import DecoderShape, EncoderShape
 from training.own import train_own
@@ -90,6 +92,24 @@ def test_one_persons_file_says_nothing_of_the_other(run: Path, tmp_path: Path, m
     assert not any(word in text for text in metadata.values() for word in ("ann@", "aster", str(run.parent)))
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)  # it traces, calibrates and reads faces, on whatever the machine has left
+def test_int8_is_calibrated_on_the_facesets_of_the_run(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_sources([str(run.parent / "aster"), str(run.parent / "cedar")], run)
+    out, arguments = tmp_path / "aster.onnx", (run, "--identity", "aster", "--threads", 1, "--precision", "int8")
+    assert export(monkeypatch, *arguments, "--out", out) == 0
+    contract = Contract.from_metadata(ModelFile.read(out).metadata)
+    assert contract.precision == "int8"
+    assert KEPT in contract.training
+    assert "int8, heads" in capsys.readouterr().out
+    write_sources([str(tmp_path / "gone")], run)
+    assert export(monkeypatch, *arguments, "--out", out) == 2
+    assert "int8 is calibrated on faces: " in capsys.readouterr().err
+    (run / "facesets.json").unlink()
+
+
 def test_what_cannot_be_exported_is_one_sentence(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -101,6 +121,14 @@ def test_what_cannot_be_exported_is_one_sentence(
         ((run, "--identity", "aster", "--out", tmp_path / "folder"), "wanted the name of a file that ends in .onnx"),
         ((run, "--swap", "x", "--out", tmp_path / "a.onnx"), "a run is exported alone"),
         ((tmp_path / "old", "--identity", "aster", "--out", tmp_path / "a.onnx"), "has expired: the consent of 'Ann'"),
+        (
+            (run, "--identity", "aster", "--out", tmp_path / "a.onnx", "--precision", "fp8"),
+            "the precision 'fp8' is unknown",
+        ),
+        (
+            (run, "--identity", "aster", "--out", tmp_path / "a.onnx", "--precision", "int8"),
+            "does not say where its faces",
+        ),
         ((tmp_path, "--identity", "aster", "--out", tmp_path / "a.onnx"), "there is no checkpoint"),
     )
     for arguments, sentence in cases:

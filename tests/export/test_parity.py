@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.__main__ import choice
-from export.parity import Running, milliseconds, picture_agreement, psnr, reading_agreement, ssim
+from export.forms import choice
+from export.parity import FP16, INT8, Bounds, Likeness, Running, likeness, milliseconds, psnr, reading_agreement, ssim
 from tests.models import drawn_face, write_decoder
 
 FACE, MASK = drawn_face((90, 120, 200), 64)
@@ -32,17 +32,50 @@ def test_ssim_is_1_for_equal_pictures_and_falls_with_noise() -> None:
     assert 1 > ssim(noisy(0.02), FACE, MASK) > ssim(noisy(0.1), FACE, MASK)
 
 
-@pytest.mark.parametrize(("sigma", "passed"), [(0.001, True), (0.05, False)])
-def test_pictures_agree_within_the_bound(sigma: float, passed: bool) -> None:
-    assert picture_agreement(noisy(sigma)[None], MASK[None], FACE[None], MASK[None]).passed is passed
+def alike(faces: np.ndarray, masks: np.ndarray = MASK, **r: float) -> Likeness:
+    return likeness(faces[None], masks[None], FACE[None], MASK[None], r)
+
+
+@pytest.mark.parametrize(
+    ("sigma", "bounds", "passed"),
+    [(0.001, FP16, True), (0.005, FP16, False), (0.005, INT8, True), (0.05, INT8, False)],
+)
+def test_pictures_agree_within_the_bounds(sigma: float, bounds: Bounds, passed: bool) -> None:
+    assert alike(noisy(sigma)).within(bounds) is passed
 
 
 def test_a_mask_that_is_off_is_out_of_bounds() -> None:
-    assert not picture_agreement(FACE[None], MASK[None] * 0.8, FACE[None], MASK[None]).passed
+    assert not alike(FACE, MASK * 0.8).within(INT8)
 
 
 def test_numbers_that_are_none_are_out_of_bounds() -> None:
-    assert not picture_agreement(FACE[None] * np.nan, MASK[None], FACE[None], MASK[None]).passed
+    assert not alike(FACE * np.nan).within(INT8)
+    assert not alike(FACE, blink=np.nan).within(INT8)
+
+
+def test_an_expression_that_is_lost_is_out_of_bounds_and_named() -> None:
+    assert alike(FACE, yaw=0.995, blink=0.991).within(INT8)
+    lost = alike(FACE, yaw=0.995, blink=0.985)
+    assert not lost.within(INT8)
+    assert lost.words.endswith("least r 0.9850 (blink)")
+
+
+def test_one_black_square_is_out_of_bounds_though_the_mean_hardly_changes() -> None:
+    spoilt = FACE.copy()
+    spoilt[32:36, 32:36] = 0
+    told = alike(spoilt)
+    assert told.tile == pytest.approx(FACE[33, 33].mean(), abs=1e-3)
+    assert told.mean < 0.01
+    assert not told.within(FP16)
+
+
+def test_the_largest_and_the_mean_difference_count_inside_the_mask() -> None:
+    other = FACE.copy()
+    other[32, 32, 0] += 0.3
+    other[0, 0] = 1
+    told = alike(other)
+    assert told.largest == pytest.approx(0.3, abs=1e-5)
+    assert told.mean == pytest.approx(0.3 / (3 * (MASK > 0.5).sum()), rel=1e-3)
 
 
 @pytest.mark.parametrize(("off", "passed"), [(0.1, True), (0.5, False)])

@@ -71,7 +71,7 @@ def test_a_missing_key_is_named(key: str) -> None:
         ("kind", "", "the kind ''"),
         ("kind", "person", "no consent record"),
         ("licence", "", "no licence"),
-        ("precision", "fp8", "the precision 'fp8', wanted fp32 or int8"),
+        ("precision", "fp8", "the precision 'fp8', wanted one of fp32, fp16, int8"),
         ("training", "{", "malformed JSON in liveswap.training"),
         ("consent", "[1]", "wanted a JSON object"),
     ],

@@ -1,0 +1,74 @@
+"""int8 that gives way to fp32 layer by layer, where it loses most, until the form is near enough to the reference."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from export.layers import layers
+from export.parity import Agreement, Running
+from export.quantize import feeds, heads, prepared, say_int8, to_int8
+from realtime.swap.session import deviation
+
+JUDGED: Final = 24  # items on which the loss of one layer alone is measured
+
+
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """An int8 form of which some layers stayed fp32."""
+
+    agreement: Agreement  # with the reference; not passed where there is no layer left in int8
+    kept: tuple[str, ...]  # the layers that stayed fp32 besides the heads, the one that lost most first
+    losses: Mapping[str, float]  # of each layer alone, as session.deviation says it; empty where nobody asked
+
+
+def to_mixed(
+    source: Path,
+    target: Path,
+    calibration: NDArray[Any],
+    checked: NDArray[Any],
+    agreement: Callable[[Path], Agreement],
+) -> Mixed:
+    """Write source as int8 to target, the heads and as many layers in fp32 as it takes for agreement to pass.
+
+    The layers give way in the order of what each loses when it alone is in int8, measured at the outputs. calibration
+    and checked (n, ...) are items of the one input. The file says which layers with weights are in fp32. Raises
+    ModelError.
+    """
+    with prepared(onnx.load(source)) as plain:
+        model, ranges = onnx.load(plain), plain.with_name("ranges.json")
+        of, first = layers(model), heads(model)
+        free = [layer for layer, nodes in of.items() if layer and not set(nodes) <= set(first)]
+
+        def write(path: Path, exact: Sequence[str]) -> None:
+            to_int8(plain, path, feeds(plain, calibration), list(dict.fromkeys(exact)), ranges)
+
+        def tried(kept: Sequence[str]) -> Agreement:
+            exact = [*first, *(node for layer in kept for node in of[layer])]
+            write(target, exact)
+            say_int8(source, target, model, exact)
+            return agreement(target)
+
+        reached = tried(())
+        if reached.passed:
+            return Mixed(reached, (), {})
+        alone = plain.with_name("alone.onnx")
+        wanted = _answers(plain, checked[:JUDGED])
+        losses: dict[str, float] = {}
+        for layer in free:
+            write(alone, [node for other, nodes in of.items() if other != layer for node in nodes])
+            losses[layer] = deviation(_answers(alone, checked[:JUDGED]), wanted)
+        order = sorted(free, key=lambda layer: losses[layer], reverse=True)
+        for count in range(1, len(order)):
+            reached = tried(order[:count])
+            if reached.passed:
+                return Mixed(reached, tuple(order[:count]), losses)
+        return Mixed(Agreement(False, reached.words), tuple(order), losses)
+
+
+def _answers(path: Path, items: NDArray[Any]) -> list[NDArray[np.float32]]:
+    return list(Running.open(path)(items).values())

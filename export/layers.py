@@ -1,0 +1,104 @@
+"""The layers of a model file by their names in PyTorch, and what each of them says in one form and in another."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from export.parity import Running
+
+WEIGHTY: Final = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+# What is put behind the name of a weight where a form has it in other numbers.
+_ROUNDED: Final = "_DequantizeLinear_Output"
+_ENDINGS: Final = (_ROUNDED, "_cast_to_fp32", "_quantized", ".weight")
+_CHUNK: Final = 8  # items whose intermediate answers are held at once
+_REAL: Final = (np.float16, np.float32)
+
+
+def layers(model: onnx.ModelProto) -> dict[str, list[str]]:
+    """The names of the nodes of each layer, in the order in which they run.
+
+    A layer is called as the module in PyTorch that has its weights. The nodes that follow one (activations, sums,
+    shuffles) belong to it, those before the first have the layer "".
+    """
+    found: dict[str, list[str]] = {"": []}
+    order: dict[str, int] = {}  # of the layers
+    of: dict[str, str] = {}  # which layer makes a value
+    for node in model.graph.node:
+        if node.op_type in WEIGHTY:
+            layer = _name(node)
+        else:
+            layer = max((of[name] for name in node.input if name in of), key=lambda one: order[one], default="")
+        order.setdefault(layer, len(order) if layer else -1)
+        found.setdefault(layer, []).append(node.name)
+        of.update(dict.fromkeys(node.output, layer))
+    return {layer: names for layer, names in found.items() if names}
+
+
+def deviations(reference: Path, other: Path, items: NDArray[Any]) -> dict[str, float]:
+    """How far the layers of another form are from the reference's on items (n, ...), by layer.
+
+    That is the root of the mean square of their differences, as a share of the reference's own; inf where a number
+    is none. Errors add up from layer to layer. Raises ModelError.
+    """
+    models = [onnx.load(path) for path in (reference, other)]
+    of = _layer_of_values(models[0])
+    there = {name for node in models[1].graph.node for name in node.output}
+    # Rounded where it is: what comes before may lack an activation, which is a range of the rounding there.
+    names = {name: name + _ROUNDED if name + _ROUNDED in there else name for name in of if name in there}
+    apart, size = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
+    answers = said(models[0], list(names), items), said(models[1], list(names.values()), items)
+    with np.errstate(invalid="ignore", over="ignore"):
+        for one, two in zip(*answers, strict=True):
+            for name in one.keys() & {name for name, other in names.items() if other in two}:
+                wanted = one[name].astype(np.float64)
+                apart[name] += float(np.square(two[names[name]].astype(np.float64) - wanted).sum())
+                size[name] += float(np.square(wanted).sum())
+    result: dict[str, float] = {}
+    for name in names:
+        share = float(np.sqrt(apart[name] / size[name])) if size[name] else 0.0
+        result[of[name]] = max(result.get(of[name], 0.0), share if np.isfinite(share) else float("inf"))
+    return result
+
+
+def worst(reference: Path, other: Path, items: NDArray[Any]) -> str:
+    """The layer that deviates most and by how much, in words. Raises ModelError."""
+    found = deviations(reference, other, items)
+    layer = max(found, key=lambda name: found[name])
+    return f"{layer or 'the input'} deviates most, by {100 * found[layer]:.2g} %"
+
+
+def said(
+    model: onnx.ModelProto, names: Sequence[str], items: NDArray[Any]
+) -> Iterator[Mapping[str, NDArray[np.float32]]]:
+    """What a model says at the values of these names, a few items at a time; only values of real numbers."""
+    running = Running.open(exposed(model, names))
+    for first in range(0, len(items), _CHUNK):
+        answers = running(items[first : first + _CHUNK])
+        yield {name: answers[name] for name in names if answers[name].dtype in _REAL}
+
+
+def exposed(model: onnx.ModelProto, names: Sequence[str]) -> bytes:
+    """The model with these values as outputs too."""
+    seen = onnx.ModelProto()
+    seen.CopyFrom(model)
+    there = {entry.name for entry in model.graph.output}
+    seen.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in there)
+    return bytes(seen.SerializeToString())
+
+
+def _layer_of_values(model: onnx.ModelProto) -> dict[str, str]:
+    """Which layer makes each value, in the order in which they are made."""
+    nodes = {node.name: node for node in model.graph.node}
+    return {value: layer for layer, names in layers(model).items() for name in names for value in nodes[name].output}
+
+
+def _name(node: onnx.NodeProto) -> str:
+    """The name of the module that has the node's weight; the node's own where that is no module's."""
+    name = node.input[1]
+    for ending in _ENDINGS:
+        name = name.removesuffix(ending)
+    return name if "." in name else node.name
