@@ -26,6 +26,7 @@ from bench.marks import marks
 from bench.networks import networks
 from bench.quality import quality
 from bench.report import runs_table, with_origin, write
+from bench.scale import scale
 from bench.sessions import sessions
 from bench.soak import command as soak
 from bench.startup import startup
@@ -194,6 +195,7 @@ app.command("soak")(soak)
 app.command()(sessions)
 app.command()(curves)
 app.command()(networks)
+app.command()(scale)
 app.command()(counts)
 app.command()(startup)
 app.command()(targets)

@@ -3,26 +3,27 @@
 import asyncio
 import itertools
 import json
-import re
+import os
 import shlex
-import statistics
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bench.glass_numbers import RATE, Arrival, first_arrivals
+from bench.glass_numbers import RATE
 from bench.processes import family, memory_mb, processor_seconds
 from bench.report import said, with_origin, write
+from bench.scale import Pages
+from bench.sessions_numbers import Level, Size, Start, in_words, judged, markdown
 from realtime.__main__ import DEMO
 from realtime.errors import LiveswapError, MissingExtra, SettingsError, SinkError, SourceLost
 from realtime.sinks.writable import check_writable
@@ -37,57 +38,8 @@ COLUMNS: Final = (  # of the table in a terminal: ms, cores and kbit/s of each s
 )
 COLOURS: Final = ("#1e8a4c", "#2a78c2", "#8a5fbf", "#c8452c", "#d98e04", "#5b6770")
 LONGEST_LINE: Final = 64 << 20  # bytes of what visitors saw
-LIMIT_S: Final = 120.0  # for visitors to come, settle and leave, beyond what is measured
+LIMIT_S: Final = 300.0  # for visitors to come, settle and leave, beyond what is measured
 MOST_SESSIONS: Final = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """Of the pictures, px."""
-
-    width: int
-    height: int
-
-    @classmethod
-    def parse(cls, text: str) -> "Size":
-        """From WIDTHxHEIGHT. Raises SettingsError."""
-        found = re.fullmatch(r"(\d{2,4})x(\d{2,4})", text.strip())
-        size = cls(int(found[1]), int(found[2])) if found else cls(0, 0)
-        if not (160 <= size.width <= 1920 and 120 <= size.height <= 1080) or size.width % 2 or size.height % 2:
-            raise SettingsError(f"the picture {text!r} is none, wanted WIDTHxHEIGHT, even, 160x120 to 1920x1080")
-        return size
-
-    def __str__(self) -> str:
-        return f"{self.width}x{self.height}"
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """How it goes with so many sessions; rates and ages are as the visitors see them."""
-
-    picture: str
-    processes: int
-    sessions: int
-    fps: float  # of the slowest session, frames that were new
-    fps_median: float  # of the sessions
-    age_p50_ms: float | None  # of all frames of all sessions, from capture to arrival; None where nothing came
-    age_p95_ms: float | None
-    returned: str  # the size that most pictures came back in: under load they become smaller
-    cores: float | None  # that the server takes for each session, the front of several processes included
-    visitor_cores: float  # that each visitor takes of the same machine
-    memory_mb: float | None  # of the largest process, at the end
-    kbps_in: float  # of each session, at the server
-    kbps_out: float
-    first_s: float  # from an offer to its first picture, median
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """How a server came up, before anybody visited it."""
-
-    processes: int
-    ready_s: float  # until /healthz answered
-    memory_mb: float | None  # of the largest process
 
 
 @dataclass(slots=True)
@@ -111,6 +63,9 @@ def sessions(
     size: Annotated[str | None, typer.Option(metavar="live|small", help="Of the networks.")] = None,
     threads: Annotated[int | None, typer.Option(metavar="N", help="Of each model on the CPU.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw age and rate over sessions.")] = None,
+    docs: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write the tables into benchmarks.md and scale.md there.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the numbers as JSON as well.")] = None,
 ) -> None:
     """Visitors of `liveswap serve`, more and more: age, rate, processor and memory of each session."""
@@ -122,16 +77,24 @@ def sessions(
             check_writable(path)
     flags = {"--models": models, "--size": size, "--threads": threads}
     words = [word for flag, value in flags.items() if value is not None for word in (flag, str(value))]
+    pages = None if docs is None else Pages.read(docs)  # what is wrong with them is said before minutes have passed
+    load = busy()
     seen = asyncio.run(climb(sizes, steps, words, source, seconds))
-    levels = sorted(seen.levels, key=lambda one: (one.picture, one.processes, one.sessions))
+    levels = sorted(seen.levels, key=lambda one: (Size.parse(one.picture).width, one.processes, one.sessions))
     Console().print(table(levels))
     for start in seen.starts:
         megabytes = said(start.memory_mb, ".0f")
         typer.echo(f"processes {start.processes}: ready after {start.ready_s:.1f} s with {megabytes} MB each")
     if plot is not None:
         draw(levels, plot)
+    command = shlex.join(["liveswap-bench", *sys.argv[1:]])
+    if pages is not None and levels:
+        measured = markdown(levels, first_starts(seen.starts))
+        if plot is not None and plot.resolve().parent == pages.folder.resolve():
+            measured += f"\n\n![Age and rate over the number of sessions]({plot.name})"
+        pages.measured(origin(command, seconds, load), measured).write()
     if out is not None:
-        write(out, with_origin({"seconds": seconds, **asdict(seen)}, shlex.join(["liveswap-bench", *sys.argv[1:]])))
+        write(out, with_origin({"seconds": seconds, "load": load, **asdict(seen)}, command))
     if seen.failed:
         raise LiveswapError("; ".join(seen.failed))
 
@@ -230,37 +193,23 @@ async def heard(lines: asyncio.StreamReader) -> dict[str, Any]:
     return what
 
 
-def judged(
-    size: Size,
-    processes: int,
-    seconds: float,
-    seen: Sequence[Mapping[str, Any]],
-    used: float | None,
-    used_by_visitors: float,
-    memory: float | None,
-) -> Level:
-    """What the visitors saw (bench.sessions_visitors.Seen) in numbers; used are seconds of the processor."""
-    new = [first_arrivals(Arrival(*each) for each in one["arrivals"])[0] for one in seen]
-    ages = [each.age_ms for one in new for each in one]
-    rates = [len(one) / seconds for one in new]
-    back = statistics.mode(f"{one['width']}x{one['height']}" for one in seen)
-    spent = seconds * len(seen)
-    return Level(
-        picture=str(size),
-        processes=processes,
-        sessions=len(seen),
-        fps=round(min(rates), 1),
-        fps_median=round(statistics.median(rates), 1),
-        age_p50_ms=round(float(np.percentile(ages, 50)), 1) if ages else None,
-        age_p95_ms=round(float(np.percentile(ages, 95)), 1) if ages else None,
-        returned=back,
-        cores=None if used is None else round(used / spent, 3),
-        visitor_cores=round(used_by_visitors / spent, 3),
-        memory_mb=memory,
-        kbps_in=round(statistics.mean(one["sent_bytes"] for one in seen) * 8 / 1000 / seconds),
-        kbps_out=round(statistics.mean(one["received_bytes"] for one in seen) * 8 / 1000 / seconds),
-        first_s=round(statistics.median(one["first_s"] for one in seen), 2),
-    )
+def first_starts(starts: Sequence[Start]) -> list[Start]:
+    """The first of each kind: later ones started beside others."""
+    kinds: dict[int, Start] = {}
+    for one in starts:
+        kinds.setdefault(one.processes, one)
+    return list(kinds.values())
+
+
+def busy() -> float | None:
+    """How many processes wanted a core in the last minute, those of others included; None where nobody knows."""
+    return round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
+
+
+def origin(command: str, seconds: float, load: float | None) -> str:
+    """Where the numbers come from, for the docs."""
+    beside = "" if load is None else f", load average before it {load:g}"
+    return f"`{command}`, {seconds:g} s a level, {date.today().isoformat()}{beside}."
 
 
 def largest(pids: Sequence[int]) -> float | None:
@@ -269,31 +218,13 @@ def largest(pids: Sequence[int]) -> float | None:
     return round(max(held), 1) if held else None
 
 
-def cells(one: Level) -> tuple[str, ...]:
-    """A level under COLUMNS."""
-    return (
-        one.picture,
-        str(one.processes),
-        str(one.sessions),
-        f"{one.fps:.1f}",
-        said(one.age_p50_ms, ".1f"),
-        said(one.age_p95_ms, ".1f"),
-        one.returned,
-        said(one.cores, ".2f"),
-        f"{one.visitor_cores:.2f}",
-        said(one.memory_mb, ".0f"),
-        f"{one.kbps_in:.0f}",
-        f"{one.kbps_out:.0f}",
-    )
-
-
 def table(levels: Sequence[Level]) -> Table:
     """A row for each level."""
     made = Table()
     for title in COLUMNS:
         made.add_column(title, justify="right")
     for one in levels:
-        made.add_row(*cells(one))
+        made.add_row(*in_words(one))
     return made
 
 

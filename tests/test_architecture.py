@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("realtime", "training", "export", "bench")
+PACKAGES = ("realtime", "training", "export", "bench", "deploy")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 # What training knows of the pipeline: what stands in a picture and what reads pictures, but not what runs a session.
@@ -15,7 +15,7 @@ OF_REALTIME = ("realtime.errors", "realtime.face", "realtime.frame", "realtime.s
 
 # (who, what it never imports, what of that it may import all the same)
 RULES = (
-    ("realtime", ("torch", "training", "export", "bench"), ()),
+    ("realtime", ("torch", "training", "export", "bench", "deploy"), ()),
     ("realtime.flow", ("realtime.face", "realtime.swap", "realtime.egress", "realtime.sources", "realtime.sinks"), ()),
     ("realtime.face", ("realtime.swap", "realtime.egress", "realtime.flow"), ()),
     ("realtime.swap", ("realtime.flow", "realtime.sources", "realtime.sinks", "realtime.egress", "asyncio"), ()),

@@ -16,7 +16,8 @@ from bench import stamp
 from bench.__main__ import main
 from bench.glass_camera import Film
 from bench.glass_numbers import RATE
-from bench.sessions import COLUMNS, Level, Size, cells, draw, heard, judged, numbers_in, table
+from bench.sessions import COLUMNS, draw, heard, numbers_in, table
+from bench.sessions_numbers import Level, Size, in_words, judged
 from bench.sessions_visitors import FilmTrack, encoded
 from realtime.errors import SettingsError, SourceLost
 from tests.models import write_shelf
@@ -42,7 +43,7 @@ def made(*visitors: dict[str, Any], used: float | None = 2.4) -> Level:
 
 def test_a_level_says_what_the_slowest_session_had_and_how_old_all_frames_were() -> None:
     one = made(seen(30, 40), seen(30, 40), seen(15, 100))
-    assert (one.fps, one.fps_median, one.sessions) == (15, 30, 3)
+    assert (one.fps, one.sessions) == (15, 3)
     assert (one.age_p50_ms, one.age_p95_ms) == (40, 100)
     assert (one.cores, one.visitor_cores) == (0.4, 0.1)  # 2.4 and 0.6 s of processors in 2 s of 3 sessions
     assert (one.kbps_in, one.kbps_out) == (400, 200)
@@ -62,8 +63,8 @@ def test_pictures_that_became_smaller_are_seen() -> None:
 def test_what_nobody_knows_is_a_dash() -> None:
     one = made(seen(30, 40, arrivals=[]), used=None)
     assert (one.fps, one.age_p95_ms, one.cores) == (0, None, None)
-    assert cells(one).count("-") == 3
-    assert len(cells(one)) == len(COLUMNS)
+    assert in_words(one).count("-") == 3
+    assert len(in_words(one)) == len(COLUMNS)
 
 
 def test_table_and_plot_take_every_level(tmp_path: Path) -> None:
