@@ -41,8 +41,8 @@ OPTIONAL = (
     "torch.utils.tensorboard",
 )
 OF_WEBRTC = ("aiohttp", "aiortc", "prometheus_client")  # the extra of that name: known by one folder, not one file
-WEBRTC_MAY = ("realtime.webrtc", "bench")  # the bench looks from the far end, which is a peer too
-ASYNCIO_MAY = ("realtime.flow", "realtime.sources", "realtime.sinks", "realtime.webrtc", "bench")
+WEBRTC_MAY = ("realtime.webrtc", "bench", "deploy.ray")  # the far end of a bench is a peer too
+ASYNCIO_MAY = ("realtime.flow", "realtime.sources", "realtime.sinks", "realtime.webrtc", "bench", "deploy.ray")
 ASYNCIO_FILES = ("realtime.__main__", "realtime.keys", "realtime.signals", "realtime.status")
 EGRESS_MAY = ("realtime.egress", "realtime.webrtc", "realtime.verify", "bench")
 EGRESS_FILES = ("realtime.__main__", "realtime", "realtime.settings", "realtime.sign")
@@ -152,6 +152,10 @@ def test_the_base_installation_is_enough_to_import_realtime() -> None:
             top = {name for node in ast.parse(path.read_text("utf-8")).body for name in names_imported_by(node)}
             needed = {name for name in top if within(name, (*OPTIONAL, "realtime.webrtc"))}
             assert not needed, f"{module_of(path)} needs an extra to be imported"
+
+
+def test_ray_is_known_by_its_folder_alone() -> None:
+    assert {module for module in importers("ray") if not within(module, ("deploy.ray",))} == set()
 
 
 def test_webrtc_is_known_by_the_command_and_the_bench_alone() -> None:

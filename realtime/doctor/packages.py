@@ -13,7 +13,7 @@ from realtime.doctor.finding import NOTE, OK, WRONG, Finding
 
 TOPIC: Final = "packages"
 PYTHON: Final = (3, 11)
-NOT_FOR_RUNS: Final = ("dev", "training", "gpu")  # extras that no run asks for; the GPU has a topic of its own
+NOT_FOR_RUNS: Final = ("dev", "training", "ray", "gpu")  # extras that no run asks for; the GPU has a topic of its own
 # Packages that write to the same folder, so that one of them has to be there and only one may be.
 SIBLINGS: Final = MappingProxyType(
     {

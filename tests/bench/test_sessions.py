@@ -16,8 +16,9 @@ from bench import stamp
 from bench.__main__ import main
 from bench.glass_camera import Film
 from bench.glass_numbers import RATE
+from bench.scale import NOTHING
 from bench.sessions import COLUMNS, draw, heard, numbers_in, table
-from bench.sessions_numbers import Level, Size, in_words, judged
+from bench.sessions_numbers import Level, Size, in_words, judged, read
 from bench.sessions_visitors import FilmTrack, encoded
 from realtime.errors import SettingsError, SourceLost
 from tests.models import write_shelf
@@ -126,7 +127,9 @@ def measure(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> int | None
 def test_a_short_run(processes: str, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, picture = tmp_path / "sessions.json", tmp_path / "sessions.png"
     words = ["--pictures", "160x120", "--counts", "2", "--processes", processes, "--seconds", "1", "--threads", "1"]
-    words += ["--models", str(write_shelf(tmp_path / "models")), "--source", str(clip)]
+    words += ["--models", str(write_shelf(tmp_path / "models")), "--source", str(clip), "--docs", str(tmp_path)]
+    for name, mark in (("benchmarks.md", "sessions"), ("scale.md", "scale")):
+        (tmp_path / name).write_text(f"<!-- {mark}: begin -->\n{NOTHING}\n<!-- {mark}: end -->\n")
     assert not measure([*words, "--out", str(out), "--plot", str(picture)], monkeypatch)
     said: dict[str, Any] = json.loads(out.read_text())
     assert [one["processes"] for one in said["levels"]] == [int(one) for one in processes.split(",")]
@@ -139,6 +142,10 @@ def test_a_short_run(processes: str, clip: Path, tmp_path: Path, monkeypatch: py
     assert len(said["starts"]) == len(said["levels"])
     assert said["failed"] == []
     assert picture.read_bytes().startswith(b"\x89PNG")
+    page = (tmp_path / "benchmarks.md").read_text()
+    assert "(sessions.png)" in page
+    assert [one.processes for one in read(page)[0]] == [int(one) for one in processes.split(",")]
+    assert "2 sessions of " in (tmp_path / "scale.md").read_text()
 
 
 def test_a_server_that_refuses_is_one_sentence(
