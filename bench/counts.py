@@ -7,7 +7,7 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 from unittest import mock
@@ -56,7 +56,7 @@ def measure(settings: Settings, source: Path, frames: int) -> dict[str, Any]:
     swapper = Swapper(models.tracker, models.shelf, models.identity, settings.fallback)
     composer, marks = Composer(settings.fallback, settings.composing), Marks()
     taken: dict[str, list[Cost]] = {"swap": [], "compose": [], "marks": []}
-    number = 0
+    number, last = 0, None
     with counted() as inferences, traced(), tallied() as tally:
         for number, frame in enumerate(frames_of(source, SETTLING + frames), 1):
             if number == SETTLING + 1:
@@ -65,11 +65,19 @@ def measure(settings: Settings, source: Path, frames: int) -> dict[str, Any]:
             swapped = weighed(swapper, frame, tally, taken["swap"])
             composed = weighed(composer, swapped, tally, taken["compose"])
             weighed(marks, composed, tally, taken["marks"])
-    if number < SETTLING + frames:
+            last = frame
+    if last is None or number < SETTLING + frames:
         raise SourceMissing(f"{source} has {number} frames, wanted {SETTLING + frames}")
+    with counted() as again:
+        for late in range(SETTLING + frames):
+            if late == SETTLING:
+                again.clear()
+            at = last.captured_at + (late + 1) / 30
+            swapper(replace(last, image=last.image.copy(), index=last.index + late + 1, captured_at=at, at=at))
     return {
         "frames": frames,
         "inferences_per_100_frames": {role: round(100 * inferences[role] / frames, 1) for role in ROLES},
+        "inferences_per_100_still_frames": round(100 * sum(again.values()) / frames, 1),
         "peak_kib": {name: median(row.peak for row in rows) for name, rows in taken.items()},
         "kept_kib": {name: median(row.kept for row in rows) for name, rows in taken.items()},
         "large_arrays": {name: sum(row.large for row in rows) for name, rows in taken.items()},
@@ -149,6 +157,7 @@ def table(numbers: dict[str, Any]) -> Table:
     made = Table("for each frame", "")
     for role, often in numbers["inferences_per_100_frames"].items():
         made.add_row(f"{role}, inferences", f"{often / 100:.2f}")
+    made.add_row("a frame like the one before, inferences", f"{numbers['inferences_per_100_still_frames'] / 100:.2f}")
     made.add_row("a frame's picture", f"{numbers['frame_kib']} KiB")
     for name in numbers["peak_kib"]:
         said = f"{numbers['peak_kib'][name]} KiB at most, {numbers['kept_kib'][name]} KiB of them kept or handed on"

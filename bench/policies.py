@@ -161,6 +161,10 @@ class Often:
     def cut(self) -> None:
         """Nothing is remembered but the last faces, which stay."""
 
+    def holds(self, frame: Frame) -> bool:
+        """They read every frame."""
+        return False
+
     @contextmanager
     def looking_aside(self) -> Iterator[None]:
         """They have no such thing."""

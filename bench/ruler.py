@@ -32,6 +32,10 @@ class Given:
     def cut(self) -> None:
         """Changes nothing: the faces are known."""
 
+    def holds(self, frame: Frame) -> bool:
+        """It is told for each picture."""
+        return False
+
     def looking_aside(self) -> AbstractContextManager[None]:
         """Nobody looks."""
         return nullcontext()

@@ -37,6 +37,10 @@ class Ahead:
         """Tells the finder behind it, which may be a frame further."""
         self._finder.cut()
 
+    def holds(self, frame: Frame) -> bool:
+        """Every frame is read, in a loop of its own."""
+        return False
+
     def looking_aside(self) -> AbstractContextManager[None]:
         """Of the finder behind it."""
         return self._finder.looking_aside()

@@ -35,6 +35,7 @@ from realtime.sources.video_file import Film
 from realtime.swap import swapper, views
 from realtime.swap.compose import Composer
 from realtime.swap.identity import Encoder
+from realtime.swap.session import probe
 
 INFERENCE: Final = "inference"
 ROUNDS: Final = 5  # of the steps alone, so that a machine that slows down slows all of them
@@ -58,7 +59,7 @@ STEPS: Final = (
     Step("swap", ((swapper.Swapper, "__call__"),), alone=False),
     Step("track", ((Tracker, "__call__"),), alone=False),
     Step("landmarks", ((landmarks.Landmarker, "__call__"),)),
-    Step("align", ((landmarks, "align"), (swapper, "align"), (views, "align"))),
+    Step("align", ((landmarks, "align"), (views, "align"))),
     Step("encode", ((Encoder, "__call__"),)),
     Step("decode", ((swapper, "decoded"),)),
     Step("compose", ((Composer, "__call__"),)),
@@ -100,6 +101,7 @@ class Watch:
         self.again: dict[str, Callable[[], Any]] = {}  # by step: the last call once more
         self.runs: dict[str, Callable[[], Any]] = {}  # by the model's role: its last inference once more, not noted
         self.inferences: Counter[str] = Counter()  # by role
+        self._run = ort.InferenceSession.run
         self._passes: list[Pass] = []
         self._roles: dict[int, str] = {}  # by the session's id; they live as long as the watch
         self._lock = threading.Lock()
@@ -150,7 +152,10 @@ class Watch:
                 self._roles[id(session)] = told.get("liveswap.role", "detector")
             role = self._roles[id(session)]
             self.inferences[role] += 1
-            self.runs[role] = partial(run, *args, **more)
+            if len(args) > 2:
+                self.runs[role] = partial(run, *args, **more)
+            elif role not in self.runs:  # a binding's memory may be gone by then: noise takes as long
+                self.runs[role] = partial(self._run, session, None, probe(session, ()))
 
     @contextmanager
     def _within(self, name: str) -> Iterator[None]:

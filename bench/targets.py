@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -201,15 +201,20 @@ def beside_inference(settings: Settings, clip: Path, frames: int) -> dict[str, f
 def inferring() -> Iterator[list[float]]:
     """Until the end, the seconds of this thread's processor time of each inference."""
     taken: list[float] = []
-    run = ort.InferenceSession.run
 
-    def timed(session: ort.InferenceSession, *words: Any, **more: Any) -> Any:
-        began = time.thread_time()
-        answers = run(session, *words, **more)
-        taken.append(time.thread_time() - began)
-        return answers
+    def timing(run: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*words: Any, **more: Any) -> Any:
+            began = time.thread_time()
+            answers = run(*words, **more)
+            taken.append(time.thread_time() - began)
+            return answers
 
-    with mock.patch.object(ort.InferenceSession, "run", timed):
+        return timed
+
+    with ExitStack() as patches:
+        for name in ("run", "run_with_iobinding"):
+            timed = timing(getattr(ort.InferenceSession, name))
+            patches.enter_context(mock.patch.object(ort.InferenceSession, name, timed))
         yield taken
 
 

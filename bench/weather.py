@@ -117,6 +117,10 @@ class Moody:
         """Tells the finder behind it."""
         self._finder.cut()
 
+    def holds(self, frame: Frame) -> bool:
+        """As the finder behind it says, where its model does not fail."""
+        return not self._weather.model_fails(frame.index) and self._finder.holds(frame)
+
     def looking_aside(self) -> AbstractContextManager[None]:
         """Of the finder behind it."""
         return self._finder.looking_aside()

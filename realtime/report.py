@@ -66,6 +66,8 @@ def table(numbers: Mapping[str, Any], title: str) -> Table:
     for name, taken in numbers["stages"].items():
         shown.add_row(name, f"p50 {taken['p50']:.1f} ms, p95 {taken['p95']:.1f} ms")
     runs = numbers["detector_runs"]
+    if numbers["unchanged"]:
+        shown.add_row("unchanged", f"{numbers['unchanged']} frames, whose faces were not read and drawn again")
     shown.add_row("faces", f"on {numbers['frames_with_face']} frames, the detector ran {runs} times")
     shown.add_row("identity", f"{numbers['identity']}, {numbers['precision']} on {numbers['provider']}")
     shown.add_row("machine", f"{numbers['machine']['processor']}, {numbers['machine']['cores']} cores")

@@ -11,6 +11,7 @@ from realtime.face.geometry import Matrix, invert, scale_of
 
 Values = NDArray[np.float64]
 
+RESTS: Final = 0.0005  # template sides (or radians, or units of log scale) from a reading: 0.2 px of a large face
 GAP: Final = 0.5  # seconds without a value after which the past says nothing any more
 _CENTRE: Final = np.array([0.5, 0.5])  # of the template, in unit coordinates
 
@@ -69,6 +70,7 @@ class SteadyAlignment:
         self._smooths = settings is not None
         self._values = _values_of(to_template, 0.0)
         self.matrix = to_template  # (2, 3) frame px to the template's unit square, smoothed
+        self.rests = True  # whether the smoothed alignment has come as near to the latest reading as anybody sees
         self(to_template, at)
 
     def __call__(self, to_template: Matrix, at: float) -> Matrix:
@@ -76,8 +78,13 @@ class SteadyAlignment:
         value = _values_of(to_template, float(self._values[3]))
         smoothed = self._filter(value, at, _unit(value))
         self._values = smoothed if self._smooths else value
+        self.rests = bool((np.abs(value - self._values) < RESTS * _unit(value)).all())
         self.matrix = _to_template(self._values)
         return self.matrix
+
+    def still(self, at: float) -> None:
+        """Notes that the face is at the time at in seconds where it was: the alignment stays, its speed fades."""
+        self._filter(self._values, at, _unit(self._values))
 
     def ahead(self, at: float) -> Matrix:
         """Where the face is expected at the time at in seconds, from its speed; unsmoothed, where it was."""

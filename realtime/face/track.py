@@ -136,6 +136,10 @@ class Tracker:
         self._looked_at = -math.inf  # the last look that was as thorough as wanted
         self._now = -math.inf
         self._extent: tuple[int, int] | None = None  # width, height of the frames
+        self._picture = 0  # counts pictures that differ from the one before
+        self._again = False  # whether the next frame shows the picture of the one before
+        self._asked = self._searched = -1  # the picture that a look aside is at; that the latest look to end was at
+        self._searched_at = -math.inf  # when what that look found was taken up
         if self._aside:
             self._aside.forget()
 
@@ -146,12 +150,31 @@ class Tracker:
         if self._aside:
             self._aside.forget()
 
+    def holds(self, frame: Frame) -> bool:
+        """Is told that the frame shows the very picture of the one before; whether the faces found there still hold.
+
+        They do once a look at that picture has ended and left nothing to wait for, and every alignment has come to
+        rest; then time passes for those who are followed, and they stay where they are. Otherwise the frame is to be
+        read as any other.
+        """
+        now = frame.captured_at if frame.at is None else frame.at
+        self._again = now < self._now or not self._settled
+        if self._again:
+            return False
+        self._now = now
+        for followed in self._followed:
+            followed.seen_at = now
+            followed.steady.still(now)
+        return True
+
     def __call__(self, frame: Frame) -> tuple[Face, ...]:
         """The faces in the frame by number; none is an empty tuple. The frame is only read."""
         now = frame.captured_at if frame.at is None else frame.at
         if now < self._now:  # the recording starts over
             self.reset()
         self._now = now
+        self._picture += not self._again
+        self._again = False
         before = {followed.number for followed in self._followed}
         self._fit(frame.image)
         self._follow(frame.image, now)
@@ -207,6 +230,7 @@ class Tracker:
     def _take_answer(self, image: Image, now: float) -> None:
         if self._aside and (seen := self._aside.answer()):
             self._apply(seen.found, seen.followed, image, now)
+            self._searched, self._searched_at = self._asked, now
 
     def _look(self, image: Image, now: float, lost: bool) -> None:
         """Look where it is time to; lost says that somebody was lost in this very frame."""
@@ -226,6 +250,21 @@ class Tracker:
         return bool(self._lost) and len(self._followed) < self._settings.max_faces
 
     @property
+    def _settled(self) -> bool:
+        """Whether reading the same picture once more would change nothing."""
+        if self._searched != self._picture or self._missing:
+            return False
+        sure = all(
+            one.confirmed_at >= self._searched_at or one.reading.presence >= self._sure for one in self._followed
+        )
+        return sure and all(one.steady.rests for one in self._followed)
+
+    @property
+    def _sure(self) -> float:
+        """The presence from which a face is kept that no look confirms."""
+        return (1 + self._settings.presence) / 2
+
+    @property
     def _wants_thorough(self) -> bool:
         """Whether only a thorough look would find all that matters: small newcomers, or small ones to confirm."""
         room = len(self._followed) < self._settings.max_faces
@@ -239,14 +278,16 @@ class Tracker:
         self.detector_runs += 1
         self._apply(self._detector.detect(image, thorough), self._whereabouts, image, now)
         if thorough or not self._wants_thorough:
-            self._looked_at = now
+            self._looked_at = self._searched_at = now
+            self._searched = self._picture
 
     def _look_aside(self, aside: Aside, image: Image, now: float, thorough: bool) -> None:
         """Have this frame looked at beside the next ones."""
         self.detector_runs += 1
         aside.ask(image, thorough, self._whereabouts)
+        self._asked = -1
         if thorough or not self._wants_thorough:
-            self._looked_at = now
+            self._looked_at, self._asked = now, self._picture
 
     @property
     def _whereabouts(self) -> Mapping[int, Points]:
@@ -284,8 +325,7 @@ class Tracker:
 
     def _doubt(self, followed: Followed, now: float) -> None:
         """The detector misses turned and covered faces: only a face that the landmarks doubt as well is dropped."""
-        sure = (1 + self._settings.presence) / 2
-        if now - followed.confirmed_at >= self._settings.unconfirmed - EARLY and followed.reading.presence < sure:
+        if now - followed.confirmed_at >= self._settings.unconfirmed - EARLY and followed.reading.presence < self._sure:
             self._followed.remove(followed)
             self._lose(followed)
 

@@ -31,7 +31,8 @@ class Meters:
     """Counts and times what happens to frames; any thread may call any method, memory stays bounded.
 
     Names with a meaning of their own are `frames_in`, `frames_out`, `dropped`, `faces`, `frames_looked_at`,
-    `frames_with_face`, `detector_runs` and `failed`. Percentiles cover the latest KEPT samples, maxima the whole run.
+    `frames_with_face`, `detector_runs`, `unchanged` (frames with the very picture of the one before, for which its
+    faces were kept) and `failed`. Percentiles cover the latest KEPT samples, maxima the whole run.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -137,6 +138,7 @@ class Meters:
                 "faces_per_frame": round(counts["faces"] / looked_at, 3) if looked_at else 0.0,
                 "frames_with_face": counts["frames_with_face"],
                 "detector_runs": counts["detector_runs"],
+                "unchanged": counts["unchanged"],
                 **({"failed": counts["failed"]} if counts["failed"] else {}),
                 **({"sinks": {name: {"dropped": n} for name, n in self._missed.items()}} if self._missed else {}),
             }

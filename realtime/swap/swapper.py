@@ -20,6 +20,7 @@ from realtime.swap.fade import Fades, Leaving, mixed
 from realtime.swap.fallback import Box, Fallback, Unsure, grown, place_of
 from realtime.swap.fused.identity import FusedIdentity
 from realtime.swap.identity import RUN_ERRORS, Codes, Identity, Shelf
+from realtime.swap.unchanged import Unchanged
 from realtime.swap.views import Views, crop_of, crops_of
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,9 @@ class Finder(Protocol):
     def cut(self) -> None:
         """Is told that the next frame shows something else: everybody has to be found again."""
 
+    def holds(self, frame: Frame) -> bool:
+        """Is told that the frame shows the picture of the one before; whether the faces found there hold for it."""
+
     def __call__(self, frame: Frame) -> tuple[Face, ...]: ...
 
     def looking_aside(self) -> AbstractContextManager[None]:
@@ -55,6 +59,20 @@ class Gauges(Protocol):
     def count(self, name: str, n: int = 1) -> None: ...
 
     def faces(self, found: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Faces as they were drawn for one frame, for the next one if it shows the same picture."""
+
+    faces: tuple[Face, ...]
+    identities: tuple[Identity, ...]  # one for each
+    drawn: tuple[SwappedFace, ...]
+
+    def shows(self, faces: Sequence[Face], identities: Sequence[Identity]) -> bool:
+        """Whether it is these very faces as these identities."""
+        before, wanted = (*self.faces, *self.identities), (*faces, *identities)
+        return len(before) == len(wanted) and all(one is other for one, other in zip(before, wanted, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +110,9 @@ class Swapper:
         self._meters = meters
         self._most = faces
         self._seating = Seating()
+        self._unchanged = Unchanged()
+        self._faces: tuple[Face, ...] | None = None  # in the frame before; None where something failed on it
+        self._kept: Kept | None = None
         self._cuts = Cuts()
         self._before: float | None = None  # when the frame before was taken, seconds
         self._doubts = Doubts(fallback.tail)
@@ -129,10 +150,11 @@ class Swapper:
         chosen: dict[int, Identity] = {}
         unsure: Unsure | None = Unsure(anywhere=True)
         try:
-            cut, looks = self._cuts(frame.image) or late, self._tracker.detector_runs
+            unchanged, looks = self._unchanged(frame.image), self._tracker.detector_runs
+            cut = (not unchanged and self._cuts(frame.image)) or late
             if cut:
                 self._tracker.cut()
-            faces = self._found(frame)
+            faces = self._found(frame, unchanged and not cut)
             unsure = self._doubts(frame, faces, self._tracker.glimpses, cut, self._tracker.detector_runs > looks)
             who = self._seating(cast.casting, faces, frame.image.shape[1], now, self._doubts.heirs, self._most)
             chosen = {track: cast.identities[name] for track, name in who.items()}
@@ -146,6 +168,7 @@ class Swapper:
             unswapped = [face for face in faces if face.track in chosen]
             return Swapped(frame, (), self._others(faces, chosen), _also(unsure, unswapped))
         self._note_success(frame)
+        self._faces = faces
         return Swapped(frame, redrawn, self._others(faces, chosen), unsure, undrawn)
 
     def _loaded(self, casting: Casting) -> Cast:
@@ -153,11 +176,16 @@ class Swapper:
         named = casting.renamed(self._shelf.name_of)
         return Cast(named, {name: self._shelf[name] for name in named.names})
 
-    def _found(self, frame: Frame) -> tuple[Face, ...]:
-        before = self._tracker.detector_runs
+    def _found(self, frame: Frame, unchanged: bool) -> tuple[Face, ...]:
+        """The faces in the frame; those of the one before where it shows the same picture and they hold for it."""
+        before, faces = self._tracker.detector_runs, self._faces
+        self._faces = None
         with self._timed("track"):
-            faces = self._tracker(frame)
+            held = unchanged and faces is not None and self._tracker.holds(frame)
+            if faces is None or not held:
+                faces, self._kept = self._tracker(frame), None
         if self._meters:
+            self._meters.count("unchanged", int(held))
             self._meters.faces(len(faces))
             self._meters.count("detector_runs", self._tracker.detector_runs - before)
         return faces
@@ -174,10 +202,15 @@ class Swapper:
         leaving = self._fades(chosen, now)
         if not faces:
             return ()
-        drawing = (*chosen.values(), *(left.identity for left in leaving.values()))
+        identities = tuple(chosen[face.track] for face in faces)
+        if not leaving and self._kept is not None and self._kept.shows(faces, identities):
+            return self._kept.drawn
+        drawing = (*identities, *(left.identity for left in leaving.values()))
         codes = self._codes(frame, faces) if any(each.takes_codes for each in drawing) else np.empty((0, 0), np.float32)
         with self._timed("decode"):
-            return _with_fades(Views(frame.image, faces, codes), chosen, leaving)
+            drawn = _with_fades(Views(frame.image, faces, codes), chosen, leaving)
+        self._kept = None if leaving else Kept(tuple(faces), identities, drawn)
+        return drawn
 
     def _codes(self, frame: Frame, faces: Sequence[Face]) -> Codes:
         encoder = self._shelf.encoder

@@ -18,12 +18,13 @@ def test_a_followed_face_costs_one_inference_of_each_network_and_few_looks() -> 
     assert (often["landmarks"], often["encoder"], often["decoder"]) == (100, 100, 100)
     assert 0 < often["detector"] <= 20  # two looks a second, some of them in two views
     assert numbers["large_arrays"] == {"swap": 0, "compose": 0, "marks": 0}  # the detector's looks included
+    assert numbers["inferences_per_100_still_frames"] == 0
     assert numbers["peak_kib"]["swap"] < 128
     assert numbers["peak_kib"]["compose"] < 64
     assert numbers["peak_kib"]["marks"] < 64  # pictures handed on, and all in between, go round
     assert numbers["kept_kib"]["compose"] <= 8
     assert numbers["kept_kib"]["marks"] <= 8
-    assert table(numbers).row_count == 9
+    assert table(numbers).row_count == 10
 
 
 def test_inferences_are_counted_only_until_the_end(tmp_path: Path) -> None:

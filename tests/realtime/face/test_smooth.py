@@ -92,6 +92,22 @@ def test_a_steady_alignment_stays_a_similarity_and_exact_at_rest() -> None:
         assert out[0, 1] == pytest.approx(-out[1, 0])
 
 
+def test_a_still_alignment_stays_to_the_bit_while_its_speed_fades() -> None:
+    smooth = SteadyAlignment(SmoothSettings(), alignment(100, 100, 80, 0), 0)
+    for index in range(1, 10):
+        smooth(alignment(100 + 12 * index, 100, 80, 0), index / 30)
+    assert not smooth.rests  # it moves, and is a little behind
+    before = smooth.matrix.copy()
+    speed = centre_of(smooth.ahead(10 / 30))[0] - centre_of(before)[0]
+    for index in range(10, 40):
+        smooth.still(index / 30)
+        assert np.array_equal(smooth.matrix, before)
+    assert abs(centre_of(smooth.ahead(40 / 30))[0] - centre_of(before)[0]) < 0.01 * speed
+    for index in range(40, 80):
+        smooth(alignment(208, 100, 80, 0), index / 30)
+    assert smooth.rests
+
+
 def test_an_alignment_ahead_is_where_the_face_is_going() -> None:
     smooth = SteadyAlignment(SmoothSettings(), alignment(300, 180, 100, 0.0), 0.0)
     for index in range(1, 30):

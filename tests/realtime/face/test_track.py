@@ -470,3 +470,91 @@ def test_a_real_face_is_found_and_framed_from_end_to_end(tmp_path: Path) -> None
         assert x1 < 190 - shift < 260 - shift < x2
         assert y1 < 100
         assert y2 > 148
+
+
+def held(tracker: Tracker, image: Image, first: int, frames: int) -> list[bool]:
+    """Whether the faces hold in each of so many frames that all show the picture of the one before."""
+    said = []
+    for index in range(first, first + frames):
+        frame = frame_of(image, index)
+        said.append(tracker.holds(frame))
+        if not said[-1]:
+            tracker(frame)
+    return said
+
+
+def test_faces_of_a_still_picture_hold_once_it_was_searched_and_they_rest(landmarker: Landmarker) -> None:
+    detector = DiscDetector()
+    tracker, still = Tracker(detector, landmarker), picture((300, 150, 30))
+    tracker(frame_of(still, 0))
+    said = held(tracker, still, 1, 60)
+    assert said[30:] == [True] * 30
+    looks = len(detector.calls)
+    assert all(held(tracker, still, 61, 60))
+    assert len(detector.calls) == looks  # nothing new can be found in it
+    (face,) = tracker(frame_of(picture((302, 150, 30)), 121))
+    assert face.track == 1  # though it was not read for three seconds
+    assert centre_of(face.to_template) == pytest.approx([302, 150], abs=1.5)
+
+
+def test_a_face_that_stops_is_drawn_where_it_stopped_before_it_holds(landmarker: Landmarker) -> None:
+    tracker = Tracker(DiscDetector(), landmarker)
+    follow(tracker, [[(150 + 8 * index, 150, 25)] for index in range(20)])
+    still = picture((302, 150, 25))
+    tracker(frame_of(still, 20))
+    said = held(tracker, still, 21, 60)
+    assert not any(said[:3])
+    assert all(said[40:])
+    (face,) = tracker(frame_of(picture((302, 151, 25)), 81))
+    assert centre_of(face.to_template) == pytest.approx([302, 150], abs=1)
+
+
+def test_a_newcomer_of_the_last_picture_before_it_stood_still_is_found(landmarker: Landmarker) -> None:
+    tracker = Tracker(DiscDetector(), landmarker, TrackingSettings(max_faces=2))
+    follow(tracker, [[(150, 150, 30)]] * 10)
+    still = picture((150, 150, 30), (450, 150, 30))
+    (only,) = tracker(frame_of(still, 10))  # no look is due yet
+    said = held(tracker, still, 11, 60)
+    assert said[-1]
+    assert only.track == 1
+    assert numbers(tracker(frame_of(still, 71))) == [1, 2]
+
+
+def test_with_nobody_in_view_a_still_picture_is_searched_no_more(landmarker: Landmarker) -> None:
+    detector = DiscDetector()
+    tracker, still = Tracker(detector, landmarker), picture()
+    tracker(frame_of(still, 0))
+    assert held(tracker, still, 1, 100)[-1]
+    assert len(detector.calls) < 10
+
+
+def test_who_was_just_lost_is_looked_for_although_the_picture_stands_still(landmarker: Landmarker) -> None:
+    tracker, still = Tracker(DiscDetector(), landmarker), picture()
+    follow(tracker, [[(300, 150, 30)]] * 20)
+    tracker(frame_of(still, 20))
+    assert not any(held(tracker, still, 21, 20))
+
+
+def test_nothing_holds_when_a_recording_starts_over(landmarker: Landmarker) -> None:
+    tracker, still = Tracker(DiscDetector(), landmarker), picture((300, 150, 30))
+    tracker(frame_of(still, 50))
+    assert held(tracker, still, 51, 60)[-1]
+    assert not tracker.holds(frame_of(still, 0))
+    assert numbers(tracker(frame_of(still, 0))) == [2]
+
+
+def test_a_look_aside_at_an_older_picture_does_not_settle_a_still_one(landmarker: Landmarker) -> None:
+    gated = GatedDetector()
+    tracker = Tracker(DiscDetector(), landmarker, TrackingSettings(max_faces=2), second=lambda: gated)
+    first, still = picture((150, 150, 30)), picture((150, 150, 30), (450, 150, 30))
+    with tracker.looking_aside():
+        for index in range(17):  # half a second: a look aside begins
+            tracker(frame_of(first, index))
+        tracker(frame_of(still, 17))
+        assert not any(held(tracker, still, 18, 5))
+        gated.gate.set()
+        index, until = 23, time.monotonic() + 10
+        while not held(tracker, still, index, 1)[0] and time.monotonic() < until:
+            index += 1
+            time.sleep(0.002)
+        assert numbers(tracker(frame_of(still, index + 1))) == [1, 2]

@@ -30,6 +30,7 @@ def test_report_has_the_promised_keys_and_goes_into_json() -> None:
         "faces_per_frame",
         "frames_with_face",
         "detector_runs",
+        "unchanged",
     ]
     assert list(report["age_ms"]) == ["p50", "p95", "p99", "max"]
     assert json.loads(json.dumps(report, allow_nan=False)) == report

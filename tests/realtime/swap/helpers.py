@@ -45,6 +45,10 @@ class PlacedFaces:
     def cut(self) -> None:
         """These faces stay where they are."""
 
+    def holds(self, frame: Frame) -> bool:
+        """Every frame is read."""
+        return False
+
     def __call__(self, frame: Frame) -> tuple[Face, ...]:
         self.detector_runs += 1
         if self.error is not None:

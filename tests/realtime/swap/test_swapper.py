@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from realtime.egress.marks import Marks
 from realtime.errors import MOST_FAILURES, KeepsFailing, ModelError, UnknownIdentity
 from realtime.face.face import Face, Glimpse
 from realtime.face.geometry import Image, align, template, to_pixels, transform
@@ -63,15 +64,95 @@ def test_two_faces_in_view_are_two_identities_in_one_batch(shelf: Shelf, monkeyp
     assert len(batches) == 3  # crops that came in one call
 
 
+class Holding(PlacedFaces):
+    """A finder whose faces hold for every picture like the one before."""
+
+    def holds(self, frame: Frame) -> bool:
+        return True
+
+
+def counted(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often the encoder and each identity run from now on."""
+    runs: Counter[str] = Counter()
+    monkeypatch.setattr(shelf.encoder, "_session", _Counting(shelf.encoder._session, "encoder", runs))
+    for name in shelf.names:
+        monkeypatch.setattr(shelf[name], "_session", _Counting(shelf[name]._session, name, runs))
+    return runs
+
+
+def test_a_picture_like_the_one_before_is_not_computed_again(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs, meters, finder = counted(shelf, monkeypatch), Meters(), Holding([face_at(160, 120, 120)])
+    swapper, image = Swapper(finder, shelf, "aster", meters=meters), scene()
+    first = swapper(frame_of(image, 0))
+    for index in range(1, 4):
+        again = swapper(frame_of(image.copy(), index))
+        assert again.faces is first.faces
+        assert again.frame.index == index
+    assert (runs, finder.detector_runs) == ({"encoder": 1, "aster": 1}, 1)
+    assert meters.report()["unchanged"] == 3
+    assert meters.report()["frames_with_face"] == 4
+    swapper.identity = "cedar"
+    assert swapper(frame_of(image, 4)).faces[0].identity == "cedar"
+    assert (runs, finder.detector_runs) == ({"encoder": 2, "aster": 1, "cedar": 1}, 1)
+    other = image.copy()
+    other[0, 0, 0] ^= 1
+    swapper(frame_of(other, 5))
+    assert (runs, finder.detector_runs) == ({"encoder": 3, "aster": 1, "cedar": 2}, 2)
+
+
+def test_the_same_faces_in_another_picture_are_drawn_anew(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs, finder = counted(shelf, monkeypatch), Holding([face_at(160, 120, 120)])
+    swapper = Swapper(finder, shelf, "aster")
+    for index, image in enumerate((scene(), scene(seed=1), scene())):
+        swapper(frame_of(image, index))
+    assert runs == {"encoder": 3, "aster": 3}
+
+
+def test_a_fade_goes_on_over_a_still_picture(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs, finder, image = counted(shelf, monkeypatch), Holding([face_at(160, 120, 120)]), scene()
+    swapper = Swapper(finder, shelf, "aster", fade=1.0)
+    swapper(Frame(image, 0, 0.0))
+    swapper.identity = "cedar"
+    shown = [swapper(Frame(image, index, index / 10)).faces[0].image[90, 80, 0] for index in range(1, 16)]
+    assert all(np.diff(shown)[:9] > 0)  # from aster's colour to cedar's
+    assert shown[-1] == pytest.approx(CEDAR[0], abs=1)
+    before = Counter(runs)
+    swapper(Frame(image, 16, 1.6))
+    assert runs == before
+
+
+def test_after_a_failure_the_same_picture_is_read_again(shelf: Shelf) -> None:
+    finder, image = Holding([face_at(160, 120, 120)]), scene()
+    swapper = Swapper(finder, shelf, "aster")
+    swapper(frame_of(image, 0))
+    finder.error = ModelError("not this time")
+    assert swapper(frame_of(scene(seed=1), 1)).faces == ()
+    finder.error = None
+    (again,) = swapper(frame_of(scene(seed=1), 2)).faces
+    assert again.identity == "aster"
+    assert finder.detector_runs == 3
+
+
+def test_marks_and_grain_of_a_still_picture_change_as_those_of_any_other(shelf: Shelf) -> None:
+    swapper, composer, marks = Swapper(Holding([face_at(160, 120, 120)]), shelf, "aster"), Composer(), Marks()
+    image = scene()
+    image = np.clip(image + np.random.default_rng(0).normal(0, 6, image.shape), 0, 255).astype(np.uint8)
+    composed = [composer(swapper(Frame(image, index, index / 30))) for index in range(12)]
+    face = composed[-1].drawn[0].box
+    left, top, right, bottom = (int(side) for side in face)
+    one, other = (frame.image for frame in composed[-2:])
+    assert not np.array_equal(one[top:bottom, left:right], other[top:bottom, left:right])
+    assert np.array_equal(one[:top], other[:top])
+    marked = [marks(frame).copy() for frame in composed[-2:]]
+    assert not np.array_equal(marked[0][:top], marked[1][:top])
+
+
 def test_four_faces_are_one_run_of_the_encoder_and_one_of_each_decoder(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sessions are counted, not calls: also in a fade, which draws each face twice."""
     faces = [face_at(60 + 70 * track, 120, 60, track=track) for track in range(4)]
-    runs: Counter[str] = Counter()
-    monkeypatch.setattr(shelf.encoder, "_session", _Counting(shelf.encoder._session, "encoder", runs))
-    for name in shelf.names:
-        monkeypatch.setattr(shelf[name], "_session", _Counting(shelf[name]._session, name, runs))
+    runs = counted(shelf, monkeypatch)
     Swapper(PlacedFaces(faces), shelf, "aster")(frame_of(scene()))
     assert runs == {"encoder": 1, "aster": 1}
     swapper = Swapper(PlacedFaces(faces), shelf, "1st=aster,2nd=cedar,3rd=aster,4th=cedar", fade=1.0)
