@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn, TypeVar
 
@@ -21,6 +22,7 @@ from rich.console import Console
 
 from realtime import album, cards, options, roster
 from realtime import report as reports
+from realtime.cores import held_to, keep_to, placement
 from realtime.devices import devices
 from realtime.doctor.command import doctor
 from realtime.egress.door import Door
@@ -83,7 +85,15 @@ class Models:
 
     @classmethod
     def load(cls, settings: Settings) -> "Models":
-        """The models that the settings name. Raises ModelError or MissingExtra."""
+        """The models that the settings name, their threads on the cores of the settings.
+
+        Raises ModelError, MissingExtra and SettingsError.
+        """
+        with held_to(placement(settings.cores, settings.threads).cores):
+            return cls._loaded(settings)
+
+    @classmethod
+    def _loaded(cls, settings: Settings) -> "Models":
         names = [name for name in settings.casting.names if not name.endswith(".onnx")]
         opening = Fusing(settings.session, settings.cuda_graphs) if settings.fused else None
         shelf = Shelf.load(settings.folder, settings.session, names, settings.consent, opening)
@@ -136,6 +146,7 @@ async def carry(
     sink = open_sink(names, source.live, sound, settings.fps or 30.0, controls.press)
     aside = models.tracker.looking_aside() if source.live else nullcontext()
     door = Door.of(settings, models.shelf.cards)
+    prepare = partial(keep_to, placement(settings.cores, settings.threads).cores)
     ending = Ending()
 
     async def carried() -> None:
@@ -145,7 +156,9 @@ async def carry(
                 "swap": unswapped,
                 "compose": lambda item: fit(standing.covered(item)),
             }
-            pipeline = Pipeline(source, [stage.covered(covers) for stage in loops], gate, meters, settings.patience)
+            pipeline = Pipeline(
+                source, [stage.covered(covers) for stage in loops], gate, meters, settings.patience, prepare
+            )
             with aside, ending.stopping(pipeline.stop), keyboard(controls.press) as heard:
                 if heard and console is not None:
                     console.print(controls.hint)
@@ -274,6 +287,9 @@ def run(
         bool | None, typer.Option("--cuda-graphs/--no-cuda-graphs", help="Have NVIDIA's cards record its runs.")
     ] = None,
     threads: Annotated[int | None, typer.Option(metavar="N", help="Of each model on the CPU.")] = None,
+    cores: Annotated[
+        str | None, typer.Option(metavar="auto|all|0-3,8", help="That work on frames; auto prefers fast ones.")
+    ] = None,
     preview: Annotated[bool | None, typer.Option("--preview/--no-preview", help="Show a window as well.")] = None,
     label: options.Labelled = None,
     i_disclose: options.Disclosed = None,

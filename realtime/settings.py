@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, get_type_hints
 
 from realtime import toml
+from realtime.cores import AUTO, check_cores
 from realtime.egress.disclosure import told
 from realtime.egress.label import CORNERS, LANGUAGES, SIZES, STYLES, LabelSettings
 from realtime.errors import MOST_FAILURES, SettingsError
@@ -60,6 +61,7 @@ class Settings:
     fused: bool = False  # draw whole frames with one model, for graphics cards
     cuda_graphs: bool = False  # have NVIDIA's cards record that model's runs and repeat them
     threads: int = 2  # of each model on the CPU
+    cores: str = AUTO  # that work on frames: auto (the fast ones, beside one memory), all, or a list such as 0-3,8
     preview: bool = False  # a window beside the sinks
     report: str = ""  # a JSON file for the numbers of the run
     label: bool = True  # the visible one
@@ -75,6 +77,7 @@ class Settings:
         check_asked(self.width, self.height, self.fps)
         check_fit(self.fit)
         check_on_lost(self.on_camera_lost)
+        check_cores(self.cores)
         _within("duration", self.duration, 0.01, LONGEST, "seconds")
         _within("faces", self.faces, 1, MOST_FACES, "faces")
         _within("fade", self.fade, 0, 10, "seconds")

@@ -7,8 +7,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from realtime.cores import AUTO, placement, written
 from realtime.doctor.finding import NOTE, OK, Finding
 from realtime.report import machine
+from realtime.swap.session import SessionSettings
 
 TOPIC: Final = "processor"
 # What an ability is called in /proc/cpuinfo, and here.
@@ -33,6 +35,9 @@ def findings() -> Iterator[Finding]:
     """Looks at this processor."""
     own = machine()
     yield judged(f"{own['processor']}, {own['cores']} cores", abilities(Path("/proc/cpuinfo")))
+    place = placement(AUTO, SessionSettings().threads)
+    figures = {"cores": None if place.cores is None else written(place.cores)}
+    yield Finding(TOPIC, "cores", OK, f"work on frames: {place.said}", figures=figures)
 
 
 def judged(name: str, able: frozenset[str] | None) -> Finding:

@@ -93,8 +93,13 @@ class Pipeline:
         sink: Sink,
         meters: Meters | None = None,
         patience: int = MOST_FAILURES,
+        prepare: Callable[[], None] = lambda: None,
     ) -> None:
-        """patience is how many failures in a row of one stage end the run; with 1 the first one does."""
+        """patience is how many failures in a row of one stage end the run; with 1 the first one does.
+
+        prepare is called on the thread of each stage before its first item.
+        """
+        self._prepare = prepare
         self._source = source
         self._stages = tuple(stages)
         self._sink = sink
@@ -168,6 +173,7 @@ class Pipeline:
     async def _work(self, stage: Stage[Any, Any], before: Mailbox[Any], after: Mailbox[Any]) -> None:
         parts = [(part, Patience(part.name, self._patience)) for part in stage.parts or (stage,)]
         async with Worker(stage.name) as worker:
+            await worker.run(self._prepare)
             with closing(before), closing(after), suppress(EndOfStream):
                 while True:
                     done = await worker.run(self._through, parts, await before.take())
