@@ -1,6 +1,7 @@
 """The `liveswap-export` command: checkpoints in, model files for the pipeline out, with a table of what was chosen."""
 
 import datetime
+import json
 import shutil
 import sys
 import tempfile
@@ -14,8 +15,11 @@ import typer
 from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor
+from typer.core import TyperGroup
 
 from export.cards import cards_of
+from export.compare import Row, Subject, check, compare, subject_of, taken_by
+from export.compare import table as rows_table
 from export.crops import faceset_crops, has_split, is_faceset, read_crops, stored_crops
 from export.detector import export_detector
 from export.expression import Drawn, Reader
@@ -23,6 +27,7 @@ from export.forms import Form, Sample, check_precision, chosen, table
 from export.fuse import fuse_identity
 from export.parity import Agreement, Bounds, Running, reading_agreement, torch_parity
 from export.to_onnx import (
+    LARGEST_BATCH,
     DecoderGraph,
     EncoderGraph,
     LandmarkGraph,
@@ -32,6 +37,7 @@ from export.to_onnx import (
     export_landmarks,
     export_whole,
 )
+from export.to_tensorrt import device, to_engine
 from realtime.errors import LiveswapError, SettingsError
 from realtime.swap.card import ModelCard
 from realtime.swap.contract import DRAWING, Contract, expect
@@ -52,7 +58,18 @@ LICENCE: Final = "Apache-2.0"  # of weights trained on rendered people
 
 Cards = Callable[[Collection[str], Mapping[str, Any]], dict[str, ModelCard]]  # by the names and record of a checkpoint
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+class Commands(TyperGroup):
+    """The commands, of which `export` need not be named: whatever begins with no command's name is an export."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Puts `export` before arguments that name no command."""
+        named = bool(args) and (args[0] in self.commands or args[0] == "--help")
+        parsed: list[str] = super().parse_args(ctx, args if named else ["export", *args])
+        return parsed
+
+
+app = typer.Typer(cls=Commands, add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
@@ -134,6 +151,48 @@ def export(
                 forms += decoder_forms(swap, encoder, data, work, licence, threads, choose, precision)
         show(forms)
         deliver((form for form in forms if form.kept), out)
+
+
+@app.command()
+def parity(
+    subjects: Annotated[
+        list[Path], typer.Argument(metavar="RUN|FILE.onnx...", help="A run of --identity, or files of identities.")
+    ],
+    identity: Annotated[str | None, typer.Option(help="Which one of the run's identities.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Other crops than the 64 that are stored, as of an export.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Numbers instead of tables.")] = False,
+    report: Annotated[Path | None, typer.Option(help="A file for the numbers, as JSON.")] = None,
+    threads: Annotated[int, typer.Option(help="Threads of each model.")] = 2,
+) -> None:
+    """Compare all forms of identities with PyTorch; exit code 2, and the layer's name, where one is out of bounds."""
+    rows: dict[str, Sequence[Row]] = {}
+    for place in subjects:
+        subject = subject_of(place) if place.suffix == ".onnx" else _of_run(place, identity)
+        rows[str(place)] = compare(subject, _crop_sample(data, taken_by(subject)), threads)
+        if not as_json:
+            Console().print(rows_table(f"{subject.name}, {place}", rows[str(place)]))
+    numbers = json.dumps({name: [row.numbers() for row in forms] for name, forms in rows.items()}, indent=1)
+    if as_json:
+        print(numbers)
+    if report is not None:
+        try:
+            report.write_text(numbers, "utf-8")
+        except OSError as error:
+            raise SettingsError(f"the report {report} cannot be written: {error.strerror}") from error
+    check(rows)
+
+
+@app.command()
+def tensorrt(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE.onnx...", help="Model files in fp32 or fp16.")],
+    out: Annotated[Path, typer.Option(help="Folder of the engines of all devices.")],
+    most: Annotated[int, typer.Option(min=1, max=LARGEST_BATCH, help="Faces at once, at most.")] = 4,
+) -> None:
+    """Build TensorRT engines for this machine's GPU, and anew where GPU, driver or version have changed."""
+    on = device()
+    for path in files:
+        engine = to_engine(path, out, on, most)
+        Console().print(f"{path.name}: {'built' if engine.built else 'there already'}, {engine.folder}")
 
 
 def landmark_forms(
@@ -240,11 +299,7 @@ def own_forms(
     Without data they are measured on the facesets that the run learned from.
     """
     encoder, decoders, record = load_swap(checkpoint)
-    if "training_sets" not in record:
-        raise SettingsError(f"{checkpoint} did not learn from footage, wanted it as --swap")
-    names = tuple(record["training_sets"])
-    if identity is None or identity not in names:
-        raise SettingsError(f"the run has no identity {identity or 'without a name'}, wanted --identity {names[0]}")
+    identity = _named(record, identity, checkpoint)
     card = cards((identity,), record)[identity]
     check_dates(card, f"the consent in {checkpoint}", datetime.date.today())
     path, said = work / f"{identity}.fp32.onnx", own_record(record, identity)
@@ -283,6 +338,25 @@ def embedded_encoder(net: Encoder) -> tuple[Path, Contract]:
             check_same(net, weights, Path(SWAP_FILE), path)
             return path, contract
     raise SettingsError(f"there is no embedded encoder of {net.shape.size} px")
+
+
+def _of_run(run: Path, identity: str | None) -> Subject:
+    """One identity of a run on footage, in PyTorch. Raises LiveswapError."""
+    encoder, decoders, record = load_swap(run / SWAP_FILE)
+    name = _named(record, identity, run / SWAP_FILE)
+    if record["only"]:
+        return Subject(name, DecoderGraph(decoders[name]).eval(), encoder=embedded_encoder(encoder)[0])
+    return Subject(name, WholeGraph(encoder, decoders[name]).eval())
+
+
+def _named(record: Mapping[str, Any], identity: str | None, checkpoint: Path) -> str:
+    """The identity that is meant. Raises SettingsError where the checkpoint has none of that name."""
+    if "training_sets" not in record:
+        raise SettingsError(f"{checkpoint} did not learn from footage, wanted it as --swap")
+    names = tuple(record["training_sets"])
+    if identity is None or identity not in names:
+        raise SettingsError(f"the run has no identity {identity or 'without a name'}, wanted --identity {names[0]}")
+    return identity
 
 
 def own_record(record: Mapping[str, Any], identity: str) -> dict[str, Any]:

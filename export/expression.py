@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from export.parity import Agreement, Bounds, Masks, Pictures, Running, likeness
+from export.parity import Agreement, Bounds, Likeness, Masks, Pictures, Running, likeness
 from realtime.face.landmarks import Landmarker
 from realtime.swap.session import SessionSettings
 from training.directions import doing, read_over_plain
@@ -84,8 +84,12 @@ class Drawn:
         faces, masks = answers["face"], answers["mask"]
         return cls(faces, masks, reader(faces, masks), reader)
 
-    def __call__(self, candidate: Path, items: NDArray[Any], bounds: Bounds) -> Agreement:
-        """How near what another form draws of its items (n, ...) is to what was drawn in fp32. Raises ModelError."""
-        drawn = Running.open(candidate)(items)
+    def likeness(self, running: Running, items: NDArray[Any]) -> Likeness:
+        """How near what another form draws of its items (n, ...) is."""
+        drawn = running(items)
         r = together(self.reader(drawn["face"], drawn["mask"]), self.read)
-        return likeness(drawn["face"], drawn["mask"], self.faces, self.masks, r).against(bounds)
+        return likeness(drawn["face"], drawn["mask"], self.faces, self.masks, r)
+
+    def __call__(self, candidate: Path, items: NDArray[Any], bounds: Bounds) -> Agreement:
+        """The same of a file, and whether that is within bounds. Raises ModelError."""
+        return self.likeness(Running.open(candidate), items).against(bounds)

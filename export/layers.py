@@ -6,7 +6,9 @@ from typing import Any, Final
 
 import numpy as np
 import onnx
+import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from export.parity import Running
 
@@ -64,11 +66,35 @@ def deviations(reference: Path, other: Path, items: NDArray[Any]) -> dict[str, f
     return result
 
 
+def from_torch(graph: nn.Module, path: Path, items: NDArray[Any]) -> dict[str, float]:
+    """How far the layers of a file are from those of the same network in PyTorch, as deviations has it."""
+    model = onnx.load(path)
+    weighty = {node.name: node for node in model.graph.node if node.op_type in WEIGHTY}
+    values = {layer: [weighty[name].output[0] for name in names if name in weighty]
+              for layer, names in layers(model).items()}  # fmt: skip
+    wanted = _in_torch(graph, items)
+    names = [name for layer in values if layer in wanted for name in values[layer]]
+    parts: dict[str, list[NDArray[np.float32]]] = {}
+    for answers in said(model, names, items):
+        for name, answer in answers.items():
+            parts.setdefault(name, []).append(answer)
+    return {
+        layer: max(
+            _share(np.concatenate(parts[name]), one) for name, one in zip(values[layer], wanted[layer], strict=True)
+        )
+        for layer in values
+        if layer in wanted and len(values[layer]) == len(wanted[layer])
+    }
+
+
 def worst(reference: Path, other: Path, items: NDArray[Any]) -> str:
-    """The layer that deviates most and by how much, in words. Raises ModelError."""
-    found = deviations(reference, other, items)
-    layer = max(found, key=lambda name: found[name])
-    return f"{layer or 'the input'} deviates most, by {100 * found[layer]:.2g} %"
+    """The layer of another form that deviates most and by how much, in words. Raises ModelError."""
+    return _in_words(deviations(reference, other, items))
+
+
+def worst_from_torch(graph: nn.Module, path: Path, items: NDArray[Any]) -> str:
+    """The layer of a file that deviates most from PyTorch and by how much, in words. Raises ModelError."""
+    return _in_words(from_torch(graph, path, items))
 
 
 def said(
@@ -88,6 +114,41 @@ def exposed(model: onnx.ModelProto, names: Sequence[str]) -> bytes:
     there = {entry.name for entry in model.graph.output}
     seen.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in there)
     return bytes(seen.SerializeToString())
+
+
+def _in_words(found: Mapping[str, float]) -> str:
+    if not found:
+        return "no layer has the same name in both"
+    layer = max(found, key=lambda name: found[name])
+    return f"{layer or 'the input'} deviates most, by {100 * found[layer]:.2g} %"
+
+
+def _in_torch(graph: nn.Module, items: NDArray[Any]) -> dict[str, list[NDArray[np.float32]]]:
+    """What each module with a weight answers, one entry for each time it runs."""
+    seen: dict[str, list[NDArray[np.float32]]] = {}
+    hooks = [
+        module.register_forward_hook(
+            lambda _module, _given, answer, name=name: seen.setdefault(name, []).append(answer.numpy())
+        )
+        for name, module in graph.named_modules()
+        if isinstance(getattr(module, "weight", None), Tensor)
+    ]
+    try:
+        with torch.inference_mode():
+            graph.eval()(torch.from_numpy(items))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen
+
+
+def _share(seen: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
+    """The root mean square of the difference, as a share of what was wanted; inf where it is no number."""
+    size = float(np.square(wanted.astype(np.float64)).sum())
+    with np.errstate(invalid="ignore", over="ignore"):
+        apart = float(np.square(seen.astype(np.float64) - wanted).sum())
+    share = float(np.sqrt(apart / size)) if size else 0.0
+    return share if np.isfinite(share) else float("inf")
 
 
 def _layer_of_values(model: onnx.ModelProto) -> dict[str, str]:

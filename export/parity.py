@@ -23,7 +23,7 @@ POINTS_BOUND: Final = 0.25  # px of the crop, mean: an eighth of what the protot
 POINTS_WORST: Final = 1.0  # px of the crop, 99 % of the points
 BLEND_BOUND: Final = 0.02  # mean absolute difference of blend weights, gaze and presence
 _INSIDE: Final = 0.5  # of a mask, from where on a pixel counts
-_BATCH: Final = 16
+BATCH: Final = 16  # items that a model gets at once
 
 Pictures = NDArray[np.float32]  # (n, S, S, 3) in 0..1
 Masks = NDArray[np.float32]  # (n, S, S) in 0..1
@@ -49,6 +49,7 @@ class Bounds:
 
 
 # A picture 28.5 dB from the truth loses at most 0.7 dB more with 36 dB of noise.
+EXACT: Final = Bounds(psnr=80, ssim=0.9999, mask=1e-4, tile=1e-3, r=0.999)  # the same numbers in another order
 INT8: Final = Bounds(psnr=36, ssim=0.99, mask=0.02, tile=0.1, r=0.99)
 FP16: Final = Bounds(psnr=50, ssim=0.999, mask=0.002, tile=0.02, r=0.99)
 
@@ -96,15 +97,19 @@ class Running:
     @classmethod
     def open(cls, model: Path | bytes, threads: int = 2) -> "Running":
         """The model of a file, or at hand as bytes, on the CPU. Raises ModelError."""
-        session = open_session(model, SessionSettings(provider="cpu", threads=threads))
+        return cls.of(open_session(model, SessionSettings(provider="cpu", threads=threads)))
+
+    @classmethod
+    def of(cls, session: ort.InferenceSession) -> "Running":
+        """A session that is open already."""
         outputs = tuple(entry.name for entry in session.get_outputs())
         return cls(session, session.get_inputs()[0].name, outputs)
 
     def __call__(self, items: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
         """The outputs by name for items (n, ...), a few at a time."""
         parts = [
-            self.session.run(list(self.outputs), {self.input: items[first : first + _BATCH]})
-            for first in range(0, len(items), _BATCH)
+            self.session.run(list(self.outputs), {self.input: items[first : first + BATCH]})
+            for first in range(0, len(items), BATCH)
         ]
         joined = [np.concatenate([np.asarray(part[place]) for part in parts]) for place in range(len(self.outputs))]
         return dict(zip(self.outputs, joined, strict=True))

@@ -133,6 +133,11 @@ def landmark_net(path: Path) -> tuple[LandmarkNet, Mapping[str, Any]]:
     return net, contract.training
 
 
+def loaded(module: nn.Module, prefix: str, weights: State) -> None:
+    """Fills a new module with those of read_weights whose names begin with prefix. Raises LiveswapError."""
+    _load(module, _below(prefix, weights))
+
+
 def _check(what: str, seen: int, wanted: int) -> None:
     if seen != wanted:
         raise LiveswapError(f"the weights to start from have a {what} of {seen}, the encoder wants {wanted}")

@@ -76,6 +76,7 @@ _KINDS: Final[Mapping[str, type[np.generic]]] = {
 }
 
 Shape = Sequence[int]
+Asked = Sequence[str | tuple[str, dict[str, str]]]  # of onnxruntime: providers, some with their options
 Feed = dict[str, NDArray[Any]]
 
 
@@ -256,6 +257,22 @@ def bare_session(
     return session
 
 
+def engine_session(model: Path, told: Mapping[str, str]) -> ort.InferenceSession:
+    """A session on TensorRT with these options of its provider, not warmed up; CUDA and the CPU run what it leaves.
+
+    Raises NoAcceleration where it does not start, and ModelError where there is no such file.
+    """
+    asked: Asked = [(ACCELERATORS["tensorrt"], dict(told)), (ACCELERATORS["cuda"], {}), CPU]
+    source = str(_existing(model))
+    try:
+        session = _create(source, model.name, SessionSettings(), ACCELERATORS["tensorrt"], asked=asked)
+    except ModelError as error:
+        raise NoAcceleration(f"TensorRT cannot run {model.name}: {error}") from error
+    if provider_of(session) != "tensorrt":
+        raise NoAcceleration(not_loaded("tensorrt"))
+    return session
+
+
 def _create(
     source: str | bytes,
     name: str,
@@ -263,6 +280,7 @@ def _create(
     provider: str,
     adjust: Callable[[ort.SessionOptions], None] | None = None,
     captured: bool = False,
+    asked: Asked = (),
 ) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level = 3  # errors only: unused initializers and the like are no news for an operator
@@ -278,7 +296,7 @@ def _create(
         with redirect_stdout(io.StringIO()):  # it prints what it does not find
             ort.preload_dlls()  # finds CUDA and cuDNN where pip has put them
     try:
-        return ort.InferenceSession(source, options, providers=providers(provider, settings, captured))
+        return ort.InferenceSession(source, options, providers=asked or providers(provider, settings, captured))
     except _ORT_ERRORS as error:
         raise ModelError(f"{name} is no ONNX model that onnxruntime can load: {_first_line(error)}") from error
 
