@@ -20,6 +20,8 @@ from training.dataset import Dataset
 from training.directions import evaluate_own, read_sources, write_sources
 from training.ending import Ending
 from training.extract import commands as footage
+from training.finish import FOLDER as FINISH_FOLDER
+from training.finish import finish
 from training.heads.commands import app as heads
 from training.landmarks import LandmarkSettings, train_landmarks
 from training.loop import Plan
@@ -163,6 +165,12 @@ def train(
     precision: Annotated[
         str, typer.Option(metavar="auto|fp32|bf16", help="auto: the faster one, where bf16 says what fp32 says.")
     ] = AUTO,
+    finish_gan: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, metavar="MINUTES|STEPS", help="A last stage for sharpness; in the unit of --minutes or --steps."
+        ),
+    ] = None,
     snapshots: Annotated[
         float | None, typer.Option(min=0.0, help="Keep the weights every so many minutes of the processor.")
     ] = None,
@@ -176,6 +184,10 @@ def train(
     settings = replace(settings, precision=precision)
     settings = replace(settings, rate=rate) if rate is not None else settings
     with gathered(prepare(threads, device)) as (processes, where), Ending() as ending:
+        if finish_gan and processes.count > 1:
+            raise LiveswapError(
+                "--finish-gan runs in one process: train with many, then --resume --finish-gan with one"
+            )
         begun = start_of(preset, start, size)
         eyes = Features(landmark_trunk(MODELS / "landmarks.onnx")).to(where) if features else None
         if processes.leads:
@@ -183,6 +195,10 @@ def train(
         console, plan = Console(stderr=True) if processes.leads else None, Plan(minutes, steps)
         with watched(out, settings.log_steps, console, tensorboard) as watch:
             train_own(facesets, out, plan, begun, resume, settings, where, eyes, ending, processes, watch, snapshots)
+        if finish_gan and ending.by is None:
+            last = Plan(minutes=finish_gan) if minutes is not None else Plan(steps=round(finish_gan))
+            with watched(out / FINISH_FOLDER, settings.log_steps, console, tensorboard) as watch:
+                finish(facesets, out, last, device=where, features=eyes, ended=ending, watch=watch)
         if processes.leads and ending.by is None:
             typer.echo(f"look at {out / 'preview.jpg'} and {write_report(out)}")
     if ending.by is not None:

@@ -240,7 +240,7 @@ def crossings(net: SwapNet, tests: Mapping[str, PairBatch], device: torch.device
 def show(picture: NDArray[np.uint8], out: Path, step: int) -> None:
     """Writes the preview, and beside it one that stays. Raises LiveswapError where it cannot."""
     try:
-        (out / PREVIEWS).mkdir(exist_ok=True)
+        (out / PREVIEWS).mkdir(parents=True, exist_ok=True)
         _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
         for path in (out / PREVIEW, out / PREVIEWS / f"step-{step:08d}.jpg"):
             path.write_bytes(data.tobytes())
