@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 UNUSABLE = "cuda" if "DmlExecutionProvider" in ort.get_available_providers() else "directml"
 KEYS = {
     *("frames_in", "frames_out", "dropped", "duration_s", "fps", "age_ms", "stages", "faces_per_frame"),
-    *("frames_with_face", "detector_runs", "identity", "provider", "precision", "machine", "versions"),
+    *("frames_with_face", "detector_runs", "unchanged", "identity", "provider", "precision", "machine", "versions"),
 }
 
 
