@@ -41,7 +41,7 @@ def plot(null: Null, rows: Sequence[dict[str, Any]], path: Path) -> None:
     right.set_xlim(left=10)
     right.set_yticks(places, names, fontsize=8)
     right.invert_yaxis()
-    right.set_xlabel("median strength of 5 s; green: the ways that the targets are about")
+    right.set_xlabel("median strength of 5 s; green: the targets")
     right.legend(loc="lower right", fontsize=8)
     right.grid(alpha=0.3, axis="x")
     try:
