@@ -26,7 +26,7 @@ from realtime.cores import held_to, keep_to, placement
 from realtime.devices import devices
 from realtime.doctor.command import doctor
 from realtime.egress.door import Door
-from realtime.errors import LiveswapError, MissingExtra, SinkError, SourceMissing
+from realtime.errors import LiveswapError, MissingExtra, SettingsError, SinkError, SourceMissing
 from realtime.face.track import Tracker
 from realtime.flow.fitter import Fitter
 from realtime.flow.meters import Meters
@@ -35,6 +35,7 @@ from realtime.flow.standing import Standing
 from realtime.frame import Frame
 from realtime.keys import Controls, Keyboard, typed
 from realtime.leaving import INTERRUPTED
+from realtime.places import cache_folder
 from realtime.settings import Settings, load
 from realtime.sign import sign
 from realtime.signals import Ending
@@ -47,10 +48,12 @@ from realtime.sources.still import Still
 from realtime.sources.video_file import VideoFile
 from realtime.status import shown, speak
 from realtime.swap.casting import Casting
+from realtime.swap.choices import Choices
 from realtime.swap.compose import Composer
 from realtime.swap.fused.fit import FusedFit
 from realtime.swap.fused.identity import Fusing
 from realtime.swap.identity import Shelf
+from realtime.swap.session import SessionSettings
 from realtime.swap.swapper import Finder, Swapper, unswapped
 from realtime.verify.command import verify
 
@@ -84,21 +87,22 @@ class Models:
     identity: str  # who the faces become: names on the shelf, in the words of the settings
 
     @classmethod
-    def load(cls, settings: Settings) -> "Models":
+    def load(cls, settings: Settings, choices: Choices | None = None) -> "Models":
         """The models that the settings name, their threads on the cores of the settings.
 
+        choices knows, or measures now, in which arithmetic each runs faster; None leaves them as their files are.
         Raises ModelError, MissingExtra and SettingsError.
         """
         with held_to(placement(settings.cores, settings.threads).cores):
-            return cls._loaded(settings)
+            return cls._loaded(settings, replace(settings.session, choices=choices))
 
     @classmethod
-    def _loaded(cls, settings: Settings) -> "Models":
+    def _loaded(cls, settings: Settings, session: SessionSettings) -> "Models":
         names = [name for name in settings.casting.names if not name.endswith(".onnx")]
         opening = Fusing(settings.session, settings.cuda_graphs) if settings.fused else None
-        shelf = Shelf.load(settings.folder, settings.session, names, settings.consent, opening)
+        shelf = Shelf.load(settings.folder, session, names, settings.consent, opening)
         casting = settings.casting.renamed(shelf.name_of)
-        return cls(shelf, Tracker.load(settings.tracking, settings.session), str(casting))
+        return cls(shelf, Tracker.load(settings.tracking, session), str(casting))
 
     @property
     def precision(self) -> str:
@@ -279,7 +283,9 @@ def run(
         str | None, typer.Option(metavar="centerface|insightface:PACK", help="What finds faces.")
     ] = None,
     provider: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda|...", help="Where models run.")] = None,
-    precision: Annotated[str | None, typer.Option(metavar="auto|fp32", help="How exactly they run.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(metavar="auto|int8|fp32", help="How exactly they run; auto measures once on the CPU.")
+    ] = None,
     fused: Annotated[
         bool | None, typer.Option("--fused/--no-fused", help="Draw whole frames with one model, for graphics cards.")
     ] = None,
@@ -381,7 +387,9 @@ def serve(
         str | None, typer.Option(metavar="centerface|insightface:PACK", help="What finds faces.")
     ] = None,
     provider: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda|...", help="Where models run.")] = None,
-    precision: Annotated[str | None, typer.Option(metavar="auto|fp32", help="How exactly they run.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(metavar="auto|int8|fp32", help="How exactly they run; auto measures once on the CPU.")
+    ] = None,
     fused: Annotated[
         bool | None, typer.Option("--fused/--no-fused", help="One model draws whole frames of all sessions together.")
     ] = None,
@@ -477,8 +485,11 @@ def perform(
     cv2.setNumThreads(settings.threads)
     meters = Meters()
     try:
-        models = Models.load(settings)
+        choices = choices_of(settings)
+        models = Models.load(settings, choices)
+        choices.keep()
         say_choice(settings, models.shelf)
+        say_measured(choices)
         ended_by = asyncio.run(carry(settings, models, meters, console, pictures, keyboard=keyboard))
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED + signal.SIGINT) from None
@@ -494,6 +505,24 @@ def say_choice(settings: Settings, shelf: Shelf) -> None:
     """Where the models run, on stderr, where that is not the processor and nobody has said so."""
     if settings.provider == "auto" and shelf.encoder.provider != "cpu":
         typer.echo(f"the models run on {shelf.encoder.provider}, chosen by --provider auto", err=True)
+
+
+def choices_of(settings: Settings) -> Choices:
+    """What is known of this machine's quickest arithmetic for each model."""
+    own = reports.machine()
+    version = importlib.metadata.version("onnxruntime") if "onnxruntime" in reports.versions() else ""
+    machine = f"{own['processor']}, {own['cores']} cores, onnxruntime {version}, {settings.threads} threads"
+    try:
+        return Choices(cache_folder() / "precision.json", machine)
+    except SettingsError:  # nobody's home is known
+        return Choices(None, machine)
+
+
+def say_measured(choices: Choices) -> None:
+    """What was chosen just now, on stderr; a later start says nothing."""
+    if choices.measured:
+        each = " and ".join(f"{count} in {chosen}" for chosen, count in sorted(choices.measured.items()))
+        typer.echo(f"of the 8-bit models {each}, measured on this machine once; --precision overrides", err=True)
 
 
 def make_folder(folder: Path) -> None:

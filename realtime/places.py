@@ -29,6 +29,14 @@ def state_folder(environ: Mapping[str, str] = os.environ, system: str = sys.plat
     return _folder(environ, system, "XDG_STATE_HOME", ".local/state")
 
 
+def cache_folder(environ: Mapping[str, str] = os.environ, system: str = sys.platform) -> Path:
+    """The folder of what can be found out again; XDG_CACHE_HOME moves it on every system. It may not exist yet.
+
+    Raises SettingsError where nobody's home is known.
+    """
+    return _folder(environ, system, "XDG_CACHE_HOME", ".cache")
+
+
 def made(folder: Path) -> Path:
     """The folder, made where it was missing so that its owner alone enters it. Raises SettingsError."""
     try:

@@ -57,7 +57,7 @@ class Settings:
     grain: bool = True  # give it the camera's noise and softness
     detector: str = "centerface"  # or insightface:PACK
     provider: str = "auto"  # where models run: auto, cpu, cuda, ...
-    precision: str = "auto"  # auto, or fp32 for the CPU's very numbers
+    precision: str = "auto"  # auto (on the CPU: what measures faster), int8, or fp32 for the CPU's very numbers
     fused: bool = False  # draw whole frames with one model, for graphics cards
     cuda_graphs: bool = False  # have NVIDIA's cards record that model's runs and repeat them
     threads: int = 2  # of each model on the CPU

@@ -20,6 +20,7 @@ def folders_of_nobody(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys and logs of the tests stay with the tests, also those of the processes that they start."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folders / "config"))
     monkeypatch.setenv("XDG_STATE_HOME", str(folders / "state"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folders / "cache"))
 
 
 @pytest.fixture(autouse=True)

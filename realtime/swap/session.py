@@ -1,10 +1,12 @@
 """The one place that creates inference sessions: provider, threads, precision, warm-up and self-test."""
 
+import hashlib
 import io
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +17,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from realtime.errors import ModelError, NoAcceleration, SettingsError
 from realtime.places import state_folder
+from realtime.swap.choices import FP32, INT8, Choices
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +52,7 @@ LIBRARIES: Final[Mapping[str, str]] = {
 OF_NVIDIA: Final = ("cuda", "tensorrt")
 # The others compile for each input size, which costs a detector of free size more than they gain.
 AUTOMATIC: Final = ("cuda", "migraphx", "directml")
-PRECISIONS: Final = ("auto", "fp32")
+PRECISIONS: Final = ("auto", "int8", "fp32")
 TOLERANCE: Final = 0.02  # of the output's own spread; TF32 stays under 0.005, a black fp16 picture is near 1
 
 # onnxruntime's exceptions share no base class but Exception.
@@ -86,7 +89,9 @@ class SessionSettings:
 
     provider: str = "auto"  # auto (a GPU where one works, else the CPU), cpu, or one of ACCELERATORS
     threads: int = 2  # of one model on the CPU
-    precision: str = "auto"  # auto: as fast as the provider likes (TF32 on CUDA); fp32: exactly as the CPU
+    # auto: as fast as the provider likes (TF32 on CUDA), int8 on the CPU unless choices know better; fp32: full floats
+    precision: str = "auto"
+    choices: Choices | None = None  # what was measured on this machine; None measures nothing
 
     def __post_init__(self) -> None:
         known = ("auto", "cpu", *ACCELERATORS)
@@ -95,7 +100,7 @@ class SessionSettings:
         if not 1 <= self.threads <= 256:
             raise SettingsError(f"{self.threads} threads for a model, wanted 1 to 256")
         if self.precision not in PRECISIONS:
-            raise SettingsError(f"the precision {self.precision!r} is unknown, wanted {' or '.join(PRECISIONS)}")
+            raise SettingsError(f"the precision {self.precision!r} is unknown, wanted one of {', '.join(PRECISIONS)}")
 
 
 def open_session(
@@ -118,7 +123,7 @@ def open_session(
     """
     name = name or (model.name if isinstance(model, Path) else "the model")
     source = str(_existing(model)) if isinstance(model, Path) else model
-    plain = _create(source, name, settings, CPU)
+    plain = _plain(source, name, settings, shape, tried)
     accelerator = wanted(settings, ort.get_available_providers())
     if accelerator:
         try:
@@ -129,6 +134,38 @@ def open_session(
             logger.warning("NO ACCELERATION: %s; the CPU takes over", error)
     _run(plain, name, tried or zeros(plain, shape))
     return plain
+
+
+def _plain(
+    source: str | bytes, name: str, settings: SessionSettings, shape: Shape, tried: Feed | None
+) -> ort.InferenceSession:
+    """A session on the CPU, in the arithmetic that was asked for, or was found to be the faster one."""
+    choices = settings.choices
+    if choices is None or settings.precision != "auto" or not _is_for_cpu(settings):
+        return _create(source, name, settings, CPU)
+    data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    if b"DequantizeLinear" not in data:  # a model of floats has no other arithmetic
+        return _create(source, name, settings, CPU)
+    digest = hashlib.sha256(data).hexdigest()
+    if known := choices.of(digest):
+        return _create(source, name, replace(settings, precision=known), CPU)
+    began = time.perf_counter()
+    narrow = _create(source, name, settings, CPU)
+    if not choices.affords(2 * (time.perf_counter() - began)):
+        choices.leave(digest)
+        return narrow
+    began = time.perf_counter()
+    wide, feed = _create(source, name, replace(settings, precision=FP32), CPU), tried or probe(narrow, shape)
+    agree = deviation(_run(narrow, name, feed), _run(wide, name, feed)) <= TOLERANCE
+    choices.spent(time.perf_counter() - began)
+    return narrow if choices.decide(digest, narrow, wide, feed, agree) == INT8 else wide
+
+
+def _is_for_cpu(settings: SessionSettings) -> bool:
+    """Whether no accelerator is to take over."""
+    offered = ort.get_available_providers()
+    found = any(ACCELERATORS[name] in offered for name in AUTOMATIC)
+    return settings.provider == "cpu" or (settings.provider == "auto" and not found)
 
 
 def provider_of(session: ort.InferenceSession) -> str:
@@ -288,6 +325,8 @@ def _create(
     options.inter_op_num_threads = 1
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # or the pools of two models fight
+    if settings.precision == FP32 and provider == CPU:
+        options.add_session_config_entry("session.disable_quant_qdq", "1")  # layers stay between their conversions
     if adjust is not None:
         adjust(options)
     # What goes wrong is raised or seen by whoever asked; onnxruntime's own lines are for those who look closer.
