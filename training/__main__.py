@@ -58,6 +58,9 @@ Seed = Annotated[int, typer.Option(help="Another seed, other batches.")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads of the network; more than there are idle cores slows it.")]
 Workers = Annotated[int, typer.Option(min=1, help="Threads that make batches; a GPU wants as many as there are cores.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Precision = Annotated[
+    str, typer.Option(metavar="auto|fp32|bf16", help="auto: the faster one, where bf16 says what fp32 says.")
+]
 
 
 def main() -> None:
@@ -84,9 +87,11 @@ def landmarks(
     device: Device = "auto",
     start: Annotated[Path | None, typer.Option(help="A landmarks.onnx to start from.")] = None,
     rate: Rate = None,
+    precision: Precision = AUTO,
 ) -> None:
     """Train the landmark net; writes landmarks.pt into --out."""
-    where, settings = prepare(threads, device), LandmarkSettings(batch=batch, seed=seed, workers=workers)
+    where = prepare(threads, device)
+    settings = LandmarkSettings(batch=batch, seed=seed, workers=workers, precision=precision)
     settings = replace(settings, rate=rate) if rate is not None else settings
     train_landmarks(data, out, Plan(minutes, steps), resume, settings, device=where, start=start)
 
@@ -121,12 +126,13 @@ def swap(
         list[str] | None,
         typer.Option(help="An identity whose decoder alone learns, more than once for more; all else stays as it is."),
     ] = None,
+    precision: Precision = AUTO,
 ) -> None:
     """Train the shared encoder and a decoder for each identity; writes swap.pt and preview.jpg into --out."""
     if not (landmarks or start or resume):
         raise LiveswapError("a training starts from --landmarks or --start, or goes on with --resume; none was given")
     where, plan = prepare(threads, device), Plan(minutes, steps)
-    settings = SwapSettings(batch=batch, seed=seed, workers=workers)
+    settings = SwapSettings(batch=batch, seed=seed, workers=workers, precision=precision)
     settings = replace(settings, rate=rate) if rate is not None else settings
     if size and only:
         raise LiveswapError("--only keeps the size that there is, wanted no --size")
@@ -162,9 +168,7 @@ def train(
     features: Annotated[
         bool, typer.Option(help="The landmark network's first layers judge sharpness as well.")
     ] = False,
-    precision: Annotated[
-        str, typer.Option(metavar="auto|fp32|bf16", help="auto: the faster one, where bf16 says what fp32 says.")
-    ] = AUTO,
+    precision: Precision = AUTO,
     finish_gan: Annotated[
         float | None,
         typer.Option(

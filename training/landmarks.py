@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from numpy.random import Generator
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from realtime.errors import SettingsError
 from realtime.face.geometry import transform
@@ -35,6 +35,8 @@ from training.loop import Average, Course, Plan, State, fit, warm_cosine
 from training.losses import blend_loss, point_weights, points_loss
 from training.model import BLEND, POINTS, LandmarkNet, LandmarkShape
 from training.origin import landmark_net
+from training.precision import decided
+from training.step import AUTO, cast, known
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ class LandmarkSettings:
     decay: float = 1e-4  # of the weights
     average: float = 0.998  # of the moving average, each step
     negatives: float = 0.12  # share of crops without a face
+    precision: str = "bf16"  # or AUTO
     seed: int = 0
     workers: int = 1  # threads that make batches
     log_steps: int = 100
@@ -66,6 +69,7 @@ class LandmarkSettings:
                 f"a batch of {self.batch}, a share of {self.negatives} negatives and a rate of {self.rate} "
                 "were given, wanted at least 2, 0 to 1 and above 0"
             )
+        known(self.precision, AUTO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,23 +176,34 @@ def measure(net: LandmarkNet, batch: Batch, device: torch.device) -> dict[str, f
     }
 
 
-def losses_of(net: LandmarkNet, batch: Batch, weights: Tensor, device: torch.device) -> dict[str, Tensor]:
-    """The weighted parts of the loss of a training batch."""
-    points, blend, present = (torch.from_numpy(a).to(device) for a in (batch.points, batch.blend, batch.present))
-    picture = to_input(batch.pictures, device)
-    with torch.autocast(device.type, torch.bfloat16):
-        features, shallow = net.features(picture)
-    guess = net.guess(features.float())
-    with torch.autocast(device.type, torch.bfloat16):
-        seen = net.closer(picture, shallow, guess)
-    told = net.refined(guess, seen.float())
-    faces = present.sum() + 1e-6
-    return {
-        "guess": 5 * (points_loss(guess.points, points, weights) * present).sum() / faces,
-        "points": 10 * (points_loss(told.points, points, weights) * present).sum() / faces,
-        "blend": 4 * (blend_loss(told.blend, blend) * present).sum() / faces,
-        "presence": 0.2 * F.binary_cross_entropy_with_logits(told.presence, present),
-    }
+class LandmarkStep(nn.Module):
+    """One step's way from a batch to its losses; convolutions have its precision, coordinates float32."""
+
+    def __init__(self, net: LandmarkNet, precision: str = "bf16") -> None:
+        """Raises SettingsError for an unknown precision."""
+        super().__init__()
+        self.net, self.precision = net, known(precision)
+        self._weights = point_weights()
+
+    def forward(self, batch: Batch) -> tuple[dict[str, Tensor], None]:
+        """The weighted parts of the loss."""
+        net, device = self.net, next(self.net.parameters()).device
+        points, blend, present = (torch.from_numpy(a).to(device) for a in (batch.points, batch.blend, batch.present))
+        picture, weights = to_input(batch.pictures, device), self._weights.to(device)
+        with cast(device, self.precision):
+            features, shallow = net.features(picture)
+        guess = net.guess(features.float())
+        with cast(device, self.precision):
+            seen = net.closer(picture, shallow, guess)
+        told = net.refined(guess, seen.float())
+        faces = present.sum() + 1e-6
+        losses = {
+            "guess": 5 * (points_loss(guess.points, points, weights) * present).sum() / faces,
+            "points": 10 * (points_loss(told.points, points, weights) * present).sum() / faces,
+            "blend": 4 * (blend_loss(told.blend, blend) * present).sum() / faces,
+            "presence": 0.2 * F.binary_cross_entropy_with_logits(told.presence, present),
+        }
+        return losses, None
 
 
 def _started(shape: LandmarkShape, start: Path | None, out: Path, resume: bool) -> tuple[LandmarkNet, dict[str, Any]]:
@@ -225,7 +240,7 @@ def train_landmarks(
     test = Crops(held_out, shape, settings).test()
     net, origin = _started(shape, start, out, resume)
     net = net.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average, weights = Average(net, settings.average), point_weights().to(where)
+    average, step = Average(net, settings.average), LandmarkStep(net)
     parameters = [{"params": list(net.parameters()), "initial_lr": settings.rate}]
     optimiser = torch.optim.AdamW(parameters, settings.rate, weight_decay=settings.decay, fused=True)
     state = State()
@@ -241,12 +256,16 @@ def train_landmarks(
             "identities": list(data.description.identities), "blend": list(data.description.blend),
             "steps": state.step, "seconds": round(state.seconds, 1), "settings": asdict(settings),
             "normalised": net.trunk.normalised, "start": origin, "test": state.numbers,
+            "precision": step.precision,
         }  # fmt: skip
         checkpoint.save(out / FILE, checkpoint.LANDMARKS, checkpoint.contents(record, net, average.net, optimiser))
 
+    batches = Crops(data, shape, settings)
+    said = checkpoint.load(out / FILE, checkpoint.LANDMARKS)["record"].get("precision", "bf16") if resume else None
+    step.precision = decided(said or settings.precision, step, batches(0))
     course = Course(
-        batches=Crops(data, shape, settings),
-        losses=lambda batch: losses_of(net, batch, weights, where),
+        batches=batches,
+        losses=lambda batch: step(batch)[0],
         factor=lambda progress, step: warm_cosine(progress, step, warm=100, hold=0.0, floor=0.01),
         test=lambda: measure(average.net, test, where),
         keep=keep,

@@ -2,20 +2,33 @@
 
 import logging
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from training.batches import PairBatch
 from training.processes import ALONE, Processes
-from training.step import AUTO, PRECISIONS, Step
+from training.step import AUTO, PRECISIONS
 
 logger = logging.getLogger(__name__)
 
 LOSS: Final = 0.02  # by how much of itself the loss may differ
 DIRECTION: Final = 0.95  # the least cosine of the angle between the gradients
+
+
+class Graded(Protocol):
+    """A step: a module that says the parts of the loss of a batch, in its precision."""
+
+    precision: str
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+    def buffers(self) -> Iterator[Tensor]: ...
+
+    @property
+    def __call__(self) -> Callable[[Any], tuple[dict[str, Tensor], Any]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +46,7 @@ class Compared:
         return self.loss <= LOSS and self.direction >= DIRECTION  # which nan is not
 
 
-def decided(wanted: str, step: Step, batch: PairBatch, processes: Processes = ALONE) -> str:
+def decided(wanted: str, step: Graded, batch: Any, processes: Processes = ALONE) -> str:
     """The precision to train in: what is wanted, or float32, with a sentence, where bfloat16 differs too much.
 
     Nothing that step learns is changed.
@@ -55,9 +68,10 @@ def decided(wanted: str, step: Step, batch: PairBatch, processes: Processes = AL
     return chosen
 
 
-def compared(step: Step, batch: PairBatch, processes: Processes = ALONE) -> Compared:
+def compared(step: Graded, batch: Any, processes: Processes = ALONE) -> Compared:
     """One batch in both precisions, twice each, since a first pass is slow. step has its own precision afterwards."""
     before, found = step.precision, {}
+    buffers = [(buffer, buffer.clone()) for buffer in step.buffers()]  # batch normalisation counts every pass
     try:
         for precision in PRECISIONS:
             step.precision = precision
@@ -65,13 +79,15 @@ def compared(step: Step, batch: PairBatch, processes: Processes = ALONE) -> Comp
             found[precision] = passes[-1][0], passes[-1][1], min(seconds for *_, seconds in passes)
     finally:
         step.precision = before
+        for buffer, value in buffers:
+            buffer.copy_(value)
     (loss, gradient, slow), (other, its, quick) = found["fp32"], found["bf16"]
     cosine = float(torch.nn.functional.cosine_similarity(gradient, its, dim=0))
     said = torch.tensor([abs(other - loss) / max(abs(loss), 1e-9), cosine, slow, quick], dtype=torch.float64)
     return Compared(*processes.mean(said).tolist())
 
 
-def _passed(step: Step, batch: PairBatch) -> tuple[float, Tensor, float]:
+def _passed(step: Graded, batch: Any) -> tuple[float, Tensor, float]:
     """The loss, the gradient of all that learns (n,), and the seconds that they took."""
     learning = [parameter for parameter in step.parameters() if parameter.requires_grad]
     start = time.perf_counter()

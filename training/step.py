@@ -17,6 +17,18 @@ PRECISIONS: Final = ("fp32", "bf16")  # of convolutions and matrix products; wei
 AUTO: Final = "auto"  # whichever is faster; see precision.decided
 
 
+def known(precision: str, *more: str) -> str:
+    """That precision. Raises SettingsError where it is neither one of PRECISIONS nor one of these others."""
+    if precision not in (wanted := (*more, *PRECISIONS)):
+        raise SettingsError(f"the precision {precision!r} is unknown, wanted one of {', '.join(wanted)}")
+    return precision
+
+
+def cast(device: torch.device, precision: str) -> torch.autocast:
+    """Within it, convolutions and matrix products have this precision."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
 @dataclass(frozen=True, slots=True)
 class Weights:
     """How much each part of the loss counts."""
@@ -49,16 +61,14 @@ class Step(nn.Module):
         mean: Mean = itself,
     ) -> None:
         super().__init__()
-        if precision not in PRECISIONS:
-            raise SettingsError(f"the precision {precision!r} is none of a step, wanted {' or '.join(PRECISIONS)}")
         self.net, self.features = net, features
-        self.precision = precision
+        self.precision = known(precision)
         self._names, self._weights, self._mean = tuple(names), weights, mean
 
     def forward(self, batch: PairBatch) -> tuple[dict[str, Tensor], Drawn]:
         """The weighted parts of the loss, and what was drawn."""
         net, device = self.net, next(self.net.parameters()).device
-        with self.cast(device):
+        with cast(device, self.precision):
             code = net.encoder(to_input(batch.pictures, device))
             codes = list(zip(self._names, code.chunk(len(self._names)), strict=True))
             logits = torch.cat([net.decoders[name](part) for name, part in codes]).float()
@@ -70,10 +80,6 @@ class Step(nn.Module):
             truth = torch.from_numpy(batch.blend).to(device)
             losses["auxiliary"] = self._weights.auxiliary * auxiliary_loss(read, blend, points, truth)
         return losses, drawn
-
-    def cast(self, device: torch.device) -> torch.autocast:
-        """Within it, convolutions and matrix products have this step's precision."""
-        return torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def _of_drawing(self, logits: Tensor, batch: PairBatch, points: Tensor) -> tuple[dict[str, Tensor], Drawn]:
         """How far logits (n, 4, S, S) are from the batch's targets."""
@@ -93,6 +99,6 @@ class Step(nn.Module):
             "mask": weights.mask * F.binary_cross_entropy_with_logits(logits[:, 3:], seen),
         }
         if self.features is not None:
-            with self.cast(logits.device):
+            with cast(logits.device, self.precision):
                 losses["features"] = weights.features * self.features(face, truth, weight, mean)
         return losses, Drawn(face, truth, mask)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,8 +19,9 @@ from training.loop import Average, Course, Plan, State, fit, warm_cosine
 from training.losses import TONE, Features
 from training.model import DecoderShape, EncoderShape, SwapNet
 from training.origin import Origin, fill, landmark_net
+from training.precision import decided
 from training.preview import grid
-from training.step import AUTO, PRECISIONS, Step, Weights
+from training.step import AUTO, Step, Weights, known
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class SwapSettings:
     floor: float = 0.02  # of the rate, at the end
     average: float = 0.999  # of the moving average, each step
     weights: Weights = field(default_factory=Weights)
-    precision: str = "bf16"  # AUTO where train_own may choose
+    precision: str = "bf16"  # or AUTO
     seed: int = 0
     workers: int = 1  # threads that make batches
     log_steps: int = 100
@@ -52,9 +53,7 @@ class SwapSettings:
             raise SettingsError(
                 f"a batch of {self.batch} and a rate of {self.rate} were given, wanted at least 2 and above 0"
             )
-        if self.precision not in (AUTO, *PRECISIONS):
-            known = ", ".join((AUTO, *PRECISIONS))
-            raise SettingsError(f"the precision {self.precision!r} is unknown, wanted one of {known}")
+        known(self.precision, AUTO)
 
 
 def train_swap(
@@ -99,7 +98,8 @@ def train_swap(
     if resume:
         wanted = {"encoder": encoder.record(), "decoder": decoder.record(), "identities": list(names)}
         state = State(*checkpoint.resume(out / FILE, checkpoint.SWAP, wanted, net, average.net, optimiser))
-        origin = checkpoint.load(out / FILE, checkpoint.SWAP)["record"]["landmarks"]
+        record = checkpoint.load(out / FILE, checkpoint.SWAP)["record"]
+        origin, settings = record["landmarks"], replace(settings, precision=record.get("precision", "bf16"))
     test = Subject(held_out, encoder, decoder, settings.test_items)
     eyes = Features(landmark_trunk(features)).to(where) if features else None
     logger.info("swap: %d pairs of %d people with %s, from step %d", len(data), data.people(), learning, state.step)
@@ -112,15 +112,17 @@ def train_swap(
             "data": folder.name, "training_set": digest, "pairs": len(data), "people": data.people(),
             "steps": state.step, "seconds": round(state.seconds, 1), "seed": settings.seed, "batch": settings.batch,
             "blend": list(data.description.blend), "losses": asdict(settings.weights), "landmarks": origin,
-            "features": features is not None, "only": list(only),
+            "features": features is not None, "only": list(only), "precision": step.precision,
             "test": state.numbers,
         }  # fmt: skip
         checkpoint.save(out / FILE, checkpoint.SWAP, checkpoint.contents(record, net, average.net, optimiser))
         cv2.imwrite(str(out / PREVIEW), grid(average.net, test, where))
 
-    step = Step(net, learning, settings.weights, eyes, settings.precision)
+    batches = Pairs(data, encoder, decoder, settings.batch, settings.seed, names=learning)
+    step = Step(net, learning, settings.weights, eyes)
+    step.precision = decided(settings.precision, step, batches(0))
     course = Course(
-        batches=Pairs(data, encoder, decoder, settings.batch, settings.seed, names=learning),
+        batches=batches,
         losses=lambda batch: step(batch)[0],
         factor=lambda progress, step: warm_cosine(progress, step, 80, settings.hold, settings.floor),
         test=lambda: drawing_only(quick(average.net, test, where)) if only else quick(average.net, test, where),

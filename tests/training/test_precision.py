@@ -4,6 +4,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -15,8 +16,10 @@ from training import precision
 from training.batches import PairBatch
 from training.checkpoint import SWAP, load
 from training.faceset import Faceset
+from training.landmarks import Batch as Crop
+from training.landmarks import LandmarkStep
 from training.loop import Plan
-from training.model import SwapNet
+from training.model import LandmarkNet, LandmarkShape, SwapNet
 from training.own import train_own
 from training.precision import Compared, compared, decided
 from training.presets import Start
@@ -119,8 +122,20 @@ def test_a_training_keeps_its_precision_when_it_goes_on(
     assert "the training goes on in fp32 as it began, not in bf16" in caplog.text
 
 
+def test_batch_normalisation_is_as_it_was() -> None:
+    torch.manual_seed(0)
+    step = LandmarkStep(LandmarkNet(LandmarkShape(size=64)))
+    rng = np.random.default_rng(0)
+    picture, points = rng.integers(0, 255, (4, 64, 64, 3), np.uint8), rng.random((4, 70, 2), np.float32)
+    crops = Crop(picture, points, rng.random((4, 10), np.float32), np.ones(4, np.float32))
+    before = {name: value.clone() for name, value in step.state_dict().items()}
+    assert any("running_mean" in name for name in before)
+    assert compared(step, crops).fp32 > 0
+    assert all(torch.equal(value, before[name]) for name, value in step.state_dict().items())
+
+
 def test_unknown_precisions_are_named() -> None:
     with pytest.raises(SettingsError, match="the precision 'fp8' is unknown, wanted one of auto, fp32, bf16"):
         SwapSettings(precision="fp8")
-    with pytest.raises(SettingsError, match="the precision 'auto' is none of a step"):
+    with pytest.raises(SettingsError, match="the precision 'auto' is unknown, wanted one of fp32, bf16"):
         Step(SwapNet(*TINY, ["aster"]), ("aster",), Weights(), precision="auto")
