@@ -16,7 +16,7 @@ from tests.training.nobody import NAMES, write_nobody
 from tests.training.test_command import run
 from training.paired import better, crossing
 
-STEPS = 200  # at 96 px from the embedded encoder; more would be better yet
+STEPS = 100  # from the embedded encoder in its own size: at 96 px it first has to find its way again
 
 
 def test_footage_becomes_an_identity_that_runs_at_once(
@@ -50,14 +50,14 @@ def test_each_of_two_people_becomes_the_other_better_than_without_training(
         agreed = ("--consent", str(talks / f"{name}.toml"), "--out", faceset, "--size", "128")
         whom = ("--person", "1", "--person", "2") if name == "bob" else ()  # two groups, by his third take's light
         assert run(monkeypatch, "extract", str(talks / name), *agreed, *whom) == 0
-    how = ("--preset", "small", "--size", "96", "--steps", str(STEPS), "--batch", "8", "--snapshots", "60")
+    how = ("--preset", "small", "--steps", str(STEPS), "--batch", "8", "--snapshots", "60")
     assert run(monkeypatch, "train", *facesets, "--out", str(out), *how) == 0
     assert run(monkeypatch, "evaluate", str(out), "--truth", str(talks)) == 0
     found = json.loads((out / "evaluation.json").read_text())["truth"]
     ways, begun = found["directions"], found["snapshots"][0]["directions"]
-    assert crossing(ways, "swapped", "face_l1") < 0.93 * better(ways, "face_l1")  # .87 when this was written
-    assert crossing(ways, "swapped", "face_psnr") > better(ways, "face_psnr") + 0.7  # 1.35 dB
-    assert crossing(ways, "swapped", "face_ssim") > better(ways, "face_ssim") - 0.02  # .007 more: it loves blur
+    assert crossing(ways, "swapped", "face_ssim") > better(ways, "face_ssim") + 0.05
+    assert crossing(ways, "swapped", "face_psnr") > better(ways, "face_psnr") + 2
+    assert crossing(ways, "swapped", "face_l1") < 0.8 * better(ways, "face_l1")
     assert crossing(ways, "swapped", "face_ssim") > crossing(begun, "swapped", "face_ssim") + 0.1
     model = tmp_path / "bob.onnx"
     assert export(monkeypatch, str(out), "--identity", "bob", "--out", model, "--threads", 1) == 0
