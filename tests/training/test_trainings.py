@@ -23,8 +23,8 @@ from training.swap import SwapSettings, train_swap
 
 LANDMARK_SHAPE = LandmarkShape(size=48)
 ENCODER, DECODER = EncoderShape(size=48), DecoderShape(size=48, widths=(32, 64, 64, 48, 32))
-LANDMARK_SETTINGS = LandmarkSettings(batch=16, rate=4e-3, log_steps=20, test_steps=20, average=0.95)
-SWAP_SETTINGS = SwapSettings(batch=16, log_steps=20, test_steps=1000, average=0.95, test_items=16)
+LANDMARK_SETTINGS = LandmarkSettings(batch=16, rate=4e-3, log_steps=20, test_steps=20, average=0.95, precision="auto")
+SWAP_SETTINGS = SwapSettings(batch=16, log_steps=20, test_steps=1000, average=0.95, test_items=16, precision="auto")
 
 
 @pytest.fixture(scope="module", autouse=True)
