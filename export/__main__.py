@@ -18,7 +18,7 @@ from torch import Tensor
 from typer.core import TyperGroup
 
 from export.cards import cards_of
-from export.compare import Row, Subject, check, compare, subject_of, taken_by
+from export.compare import Row, Subject, check, compare, notes, subject_of, taken_by
 from export.compare import table as rows_table
 from export.crops import faceset_crops, has_split, is_faceset, read_crops, stored_crops
 from export.detector import export_detector
@@ -166,11 +166,13 @@ def parity(
 ) -> None:
     """Compare all forms of identities with PyTorch; exit code 2, and the layer's name, where one is out of bounds."""
     rows: dict[str, Sequence[Row]] = {}
+    console = Console()
     for place in subjects:
         subject = subject_of(place) if place.suffix == ".onnx" else _of_run(place, identity)
         rows[str(place)] = compare(subject, _crop_sample(data, taken_by(subject)), threads)
         if not as_json:
-            Console().print(rows_table(f"{subject.name}, {place}", rows[str(place)]))
+            console.print(rows_table(f"{subject.name}, {place}", rows[str(place)]))
+            console.print(*notes(rows[str(place)]), sep="\n", highlight=False)
     numbers = json.dumps({name: [row.numbers() for row in forms] for name, forms in rows.items()}, indent=1)
     if as_json:
         print(numbers)

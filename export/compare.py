@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from export.fallback import to_mixed
 from export.forms import Sample
 from export.half import halve
 from export.layers import worst, worst_from_torch
-from export.parity import BATCH, EXACT, FP16, INT8, Agreement, Bounds, Likeness, Running
+from export.parity import BATCH, EXACT, FP16, INT8, Agreement, Bounds, Likeness, Running, milliseconds
 from export.to_onnx import DecoderGraph, WholeGraph, digest, export_decoder, export_whole
 from export.to_tensorrt import device, options
 from realtime.errors import LiveswapError, ModelError, NoAcceleration
@@ -51,6 +51,8 @@ class Row:
     likeness: Likeness | None = None  # None: not measured
     bounds: Bounds | None = None
     note: str = ""  # why it was not measured, or which layer deviates most where it is out of bounds
+    megabytes: float | None = None  # of its file, 10^6 bytes each
+    milliseconds: float | None = None  # of one face; None: not measured
 
     @property
     def passed(self) -> bool | None:
@@ -60,7 +62,8 @@ class Row:
     def numbers(self) -> dict[str, Any]:
         """As JSON takes it."""
         measured = asdict(self.likeness) | {"r": dict(self.likeness.r)} if self.likeness else None
-        return {"form": self.form, "passed": self.passed, "note": self.note, "measured": measured}
+        told = {"form": self.form, "passed": self.passed, "note": self.note, "measured": measured}
+        return {**told, "megabytes": self.megabytes, "milliseconds": self.milliseconds}
 
 
 def subject_of(path: Path) -> Subject:
@@ -102,42 +105,47 @@ def encoder_of(contract: Contract, path: Path) -> Path:
 def compare(subject: Subject, sample: Sample, threads: int = 2) -> list[Row]:
     """Every form of the subject beside PyTorch, on the crops of sample.checked. Raises LiveswapError.
 
-    int8 is the subject's own file where that is int8, and otherwise made anew where the sample has crops to calibrate
-    with. A decoder draws from the codes of its encoder's file as it is.
+    int8 is the subject's own file where that is int8, and made anew where the sample has crops to calibrate with. A
+    decoder draws from the codes of its encoder's file as it is.
     """
     if subject.encoder is not None:
         running = Running.open(subject.encoder, threads)
         sample = sample.through(lambda crops: running(crops)["code"])
     drawn = Drawn.by(by_torch(subject.graph, sample.checked), Reader.load(threads))
     with _written(subject) as plain:
+        forms = _forms(subject, plain, sample, drawn)
 
-        def row(form: str, path: Path, bounds: Bounds) -> Row:
+        def row(form: str, path: Path, bounds: Bounds, taken: float) -> Row:
             likeness = drawn.likeness(Running.open(path, threads), sample.checked)
-            if likeness.within(bounds):
-                return Row(form, likeness, bounds)
-            exact = bounds == EXACT
-            layer = (
-                worst_from_torch(subject.graph, path, sample.checked) if exact else worst(plain, path, sample.checked)
-            )
-            return Row(form, likeness, bounds, layer)
+            told = Row(form, likeness, bounds, "", path.stat().st_size / 1e6, taken)
+            if told.passed:
+                return told
+            if bounds == EXACT:
+                return replace(told, note=worst_from_torch(subject.graph, path, sample.checked))
+            return replace(told, note=worst(plain, path, sample.checked))
 
-        half = plain.with_name("half.onnx")
-        halve(plain, half, sample.checked)
-        rows = [row("fp32", plain, EXACT), row("fp16", half, FP16)]
-        if subject.file is not None and subject.precision == "int8":
-            rows.append(row("int8, as it is", subject.file, INT8))
-        elif sample.calibration is None:
+        times = milliseconds([path for _, path, _ in forms], sample.checked[:1], threads)
+        rows = [row(*form, taken) for form, taken in zip(forms, times, strict=True)]
+        if not any(one.form.startswith("int8") for one in rows):
             rows.append(Row("int8", note="not measured: it is calibrated on real crops, wanted --data"))
-        else:
-            mixed = plain.with_name("mixed.onnx")
+        return [*rows, _on_tensorrt(plain.with_name("half.onnx"), drawn, sample.checked)]
 
-            def agreement(path: Path) -> Agreement:
-                return drawn(path, sample.checked, INT8)
 
-            kept = to_mixed(plain, mixed, sample.calibration, sample.checked, agreement).kept
-            rows.append(row(f"int8, heads{f' and {len(kept)} more' if kept else ''} fp32", mixed, INT8))
-        rows.append(_on_tensorrt(half, drawn, sample.checked))
-    return rows
+def _forms(subject: Subject, plain: Path, sample: Sample, drawn: Drawn) -> list[tuple[str, Path, Bounds]]:
+    """The forms that run on a processor: what each is called, its file, and how near it must be."""
+    half, mixed = plain.with_name("half.onnx"), plain.with_name("mixed.onnx")
+    halve(plain, half, sample.checked)
+    forms = [("fp32", plain, EXACT), ("fp16", half, FP16)]
+    if subject.file is not None and subject.precision == "int8":
+        forms.append(("int8 as it is", subject.file, INT8))
+    if sample.calibration is not None:
+
+        def agreement(path: Path) -> Agreement:
+            return drawn(path, sample.checked, INT8)
+
+        kept = to_mixed(plain, mixed, sample.calibration, sample.checked, agreement).kept
+        forms.append((f"int8 made anew, {' and '.join(('heads', *kept))} fp32", mixed, INT8))
+    return forms
 
 
 def _on_tensorrt(half: Path, drawn: Drawn, items: NDArray[Any]) -> Row:
@@ -161,30 +169,46 @@ def by_torch(graph: nn.Module, items: NDArray[Any]) -> Mapping[str, NDArray[Any]
 
 
 def check(rows: Mapping[str, Sequence[Row]]) -> None:
-    """Raises ModelError where a form of an identity is out of its bounds, naming the layer that deviates most."""
-    for name, forms in rows.items():
-        for row in forms:
-            if row.passed is False and row.likeness is not None:
-                raise ModelError(f"{name} in {row.form} is out of bounds ({row.likeness.words}): {row.note}")
+    """Raises ModelError where forms are out of their bounds, naming the first and its layer that deviates most."""
+    out = [(name, row) for name, forms in rows.items() for row in forms if row.passed is False]
+    for name, row in out[:1]:
+        words = row.likeness.words if row.likeness else ""
+        more = f"; and so are {len(out) - 1} more" if len(out) > 1 else ""
+        raise ModelError(f"{name}, {row.form}, is out of bounds ({words}): {row.note}{more}")
 
 
 def table(name: str, rows: Sequence[Row]) -> Table:
-    """The forms of an identity for a terminal."""
+    """The forms of an identity that were measured for a terminal, each in a column of its own."""
     shown = Table(title=f"{name}: other forms against PyTorch, inside the mask")
-    for heading in ("form", "largest", "mean", "PSNR", "SSIM", "mask off", "worst square", "least r", ""):
-        shown.add_column(heading, justify="left" if heading in ("form", "") else "right")
-    for row in rows:
-        told = row.likeness
-        if told is None:
-            shown.add_row(row.form, *[""] * 7, row.note)
-            continue
-        least = min(told.r, key=lambda one: told.r[one]) if told.r else ""
-        shown.add_row(
-            row.form, f"{told.largest:.2g}", f"{told.mean:.2g}", f"{told.psnr:.1f} dB", f"{told.ssim:.4f}",
-            f"{told.mask:.2g}", f"{told.tile:.2g}", f"{told.r[least]:.4f} ({least})" if least else "",
-            "" if row.passed else f"out of bounds: {row.note}",
-        )  # fmt: skip
+    measured = [(row, row.likeness) for row in rows if row.likeness is not None]
+    shown.add_column("")
+    for row, _ in measured:
+        shown.add_column(row.form, justify="right")
+    shown.add_row("largest difference, of 1", *(f"{told.largest:.2g}" for _, told in measured))
+    shown.add_row("mean difference, of 1", *(f"{told.mean:.2g}" for _, told in measured))
+    shown.add_row("PSNR, dB", *(f"{told.psnr:.1f}" for _, told in measured))
+    shown.add_row("SSIM", *(f"{told.ssim:.4f}" for _, told in measured))
+    shown.add_row("mask off by", *(f"{told.mask:.2g}" for _, told in measured))
+    shown.add_row("worst square", *(f"{told.tile:.2g}" for _, told in measured))
+    shown.add_row("least r", *(_least(told.r) for _, told in measured))
+    shown.add_row("one face, ms", *(_number(row.milliseconds) for row, _ in measured))
+    shown.add_row("file, MB", *(_number(row.megabytes) for row, _ in measured))
+    shown.add_row("", *("" if row.passed else "out of bounds" for row, _ in measured))
     return shown
+
+
+def notes(rows: Sequence[Row]) -> list[str]:
+    """What is to be said of forms below their table: why one was not measured, which layer deviates most in one."""
+    return [f"{row.form}: {row.note}" for row in rows if row.note]
+
+
+def _least(r: Mapping[str, float]) -> str:
+    least = min(r, key=lambda one: r[one], default="")
+    return f"{r[least]:.4f} ({least})" if least else ""
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
 
 
 @contextmanager

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from export import __main__ as command
-from export.compare import Row, Subject, check, compare, subject_of, table, taken_by
+from export.compare import Row, Subject, check, compare, notes, subject_of, table, taken_by
+from export.fallback import Mixed
 from export.forms import Sample
 from export.layers import from_torch, worst_from_torch
-from export.parity import FP16, INT8, Likeness
+from export.parity import FP16, INT8, Agreement, Likeness
 from export.quantize import RECIPES, quantize
 from export.to_onnx import WholeGraph, export_whole
 from realtime.errors import ModelError
@@ -77,11 +78,34 @@ def test_every_form_is_measured_or_says_why_not(
     assert [row.passed for row in rows][:3] == [True, True, None]
     assert "wanted --data" in rows[2].note
     assert rows[3].form.startswith("TensorRT")
-    assert table("aster", rows).row_count == 4
+    shown = table("aster", rows)
+    assert [column.header for column in shown.columns][1:3] == ["fp32", "fp16"]
+    assert all(row.megabytes and row.milliseconds for row in rows[:2])
+    assert any(note.startswith("int8: not measured: it is calibrated") for note in notes(rows))
     quantize(file, tmp_path / "int8.onnx", made.crops, RECIPES[0])
     rows = compare(Subject("aster", graph, tmp_path / "int8.onnx", "int8"), Sample(None, made.crops[:6]), threads=1)
-    assert rows[2].form == "int8, as it is"
+    assert rows[2].form == "int8 as it is"
     assert rows[2].likeness is not None
+
+
+def test_int8_is_made_anew_beside_the_file_where_there_is_something_to_calibrate_on(
+    made: Made, graph: WholeGraph, file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    plain, asked = tmp_path / "fp32.onnx", []
+    shutil.copyfile(file, plain)
+    quantize(file, tmp_path / "int8.onnx", made.crops, RECIPES[0])
+
+    def mixed(source: Path, target: Path, calibration: object, *_: object) -> Mixed:
+        asked.append((source, calibration))
+        shutil.copyfile(tmp_path / "int8.onnx", target)
+        return Mixed(Agreement(True, ""), ("decoder.layers.3",), {})
+
+    monkeypatch.setattr("export.compare._written", lambda _: nullcontext(plain))
+    monkeypatch.setattr("export.compare.to_mixed", mixed)
+    subject = Subject("aster", graph, tmp_path / "int8.onnx", "int8")
+    rows = compare(subject, Sample(made.crops[:2], made.crops[:6]), threads=1)
+    assert [row.form for row in rows][2:4] == ["int8 as it is", "int8 made anew, heads and decoder.layers.3 fp32"]
+    assert [source for source, _ in asked] == [plain]
 
 
 def test_decoders_find_the_encoder_that_they_learned_against() -> None:
@@ -96,8 +120,12 @@ def test_decoders_find_the_encoder_that_they_learned_against() -> None:
 def test_what_is_out_of_bounds_is_one_sentence_with_the_layer() -> None:
     check({"aster": [Row("fp16", NEAR, FP16), Row("int8", note="not measured")]})
     rows = {"aster": [Row("int8", FAR, INT8, "decoder.layers.3.0 deviates most, by 6 %")]}
-    with pytest.raises(ModelError, match=r"aster in int8 is out of bounds .*: decoder\.layers\.3\.0 deviates most"):
+    with pytest.raises(
+        ModelError, match=r"^aster, int8, is out of bounds .*: decoder\.layers\.3\.0 deviates most, by 6 %$"
+    ):
         check(rows)
+    with pytest.raises(ModelError, match=r"^aster, int8, .*; and so are 2 more$"):
+        check({**rows, "birch": [*rows["aster"], *rows["aster"]]})
 
 
 def test_the_command_writes_numbers_and_fails_out_of_bounds(
