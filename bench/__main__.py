@@ -36,7 +36,7 @@ from bench.targets import targets
 from bench.tracking import tracking
 from realtime.__main__ import DEMO
 from realtime.errors import LiveswapError
-from realtime.options import Revoked
+from realtime.options import ModelFolder, NetworkSize, Provider, Revoked, Threads
 from realtime.settings import load
 from realtime.status import speak
 
@@ -49,10 +49,7 @@ app = typer.Typer(
 
 Source = Annotated[Path, typer.Option(metavar="FILE", help="Another clip than the bundled one.")]
 Identity = Annotated[str | None, typer.Option(metavar="NAME|FILE.onnx")]
-ModelFolder = Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")]
 Seconds = Annotated[float | None, typer.Option(metavar="S", help="Of the clip; all of it by default.")]
-Threads = Annotated[int | None, typer.Option(metavar="N", help="Of each model on the CPU.")]
-Provider = Annotated[str | None, typer.Option(metavar="auto|cpu|cuda|...")]
 Size = Annotated[int | None, typer.Option(metavar="PIXELS", help="Fit the clip into this size.")]
 Out = Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the numbers as JSON as well.")]
 
@@ -72,7 +69,7 @@ def latency(
     identity: Identity = None,
     models: ModelFolder = None,
     revoked: Revoked = None,
-    size: Annotated[str | None, typer.Option(metavar="live|small", help="Of the networks.")] = None,
+    size: NetworkSize = None,
     seconds: Seconds = None,
     runs: Annotated[int, typer.Option(min=1, max=100, help="How often; medians are shown.")] = 3,
     width: Size = None,

@@ -21,6 +21,7 @@ from bench.tracking import pictures_of
 from realtime.__main__ import DEMO
 from realtime.errors import MissingExtra, SettingsError, SinkError
 from realtime.face.track import Tracker
+from realtime.options import ModelFolder, Threads
 from realtime.settings import load
 
 Policy = Callable[[Bench, Watched], None]
@@ -40,10 +41,10 @@ COLOURS: Final = ("#1e8a4c", "#2a78c2", "#8a5fbf", "#c8452c", "#d98e04", "#5b677
 
 def policies(
     source: Annotated[Path, typer.Option(metavar="FILE", help="A clip whose first picture shows the head.")] = DEMO,
-    models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
+    models: ModelFolder = None,
     seconds: Annotated[float, typer.Option(min=2.0, max=600.0, metavar="S", help="Of each run.")] = 20.0,
     fps: Annotated[float, typer.Option(min=1.0, max=240.0, metavar="RATE", help="Of the camera.")] = 60.0,
-    threads: Annotated[int | None, typer.Option(metavar="N", help="Of each model on the CPU.")] = None,
+    threads: Threads = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the age over time.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the numbers as JSON as well.")] = None,
 ) -> None:

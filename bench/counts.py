@@ -21,10 +21,12 @@ from rich.table import Table
 
 from bench.arrays import Tally, tallied
 from bench.report import with_origin, write
-from realtime.__main__ import DEMO, Models
+from realtime.__main__ import DEMO
+from realtime.carrying import Models
 from realtime.egress.marks import Marks
 from realtime.errors import SourceMissing
 from realtime.frame import Frame
+from realtime.options import ModelFolder
 from realtime.settings import Settings, load
 from realtime.swap.compose import Composer
 from realtime.swap.swapper import Swapper
@@ -38,7 +40,7 @@ Out = TypeVar("Out")
 
 def counts(
     source: Annotated[Path, typer.Option(metavar="FILE", help="Another clip than the bundled one.")] = DEMO,
-    models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
+    models: ModelFolder = None,
     frames: Annotated[int, typer.Option(min=10, max=100_000, help="Of the clip, after the first second.")] = 100,
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the numbers as JSON as well.")] = None,
 ) -> None:

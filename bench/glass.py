@@ -20,7 +20,7 @@ from bench.glass_plot import plot, tables
 from bench.report import with_origin, write
 from realtime.__main__ import DEMO
 from realtime.errors import LiveswapError, SettingsError
-from realtime.options import Revoked
+from realtime.options import ModelFolder, NetworkSize, Provider, Revoked, Threads
 from realtime.settings import load
 from realtime.sinks.writable import check_writable
 from realtime.status import speak
@@ -38,11 +38,11 @@ def glass(
     paths: Annotated[str, typer.Option(metavar="NAME,...", help="Which ones, in turn.")] = ",".join(PATHS),
     source: Annotated[Path, typer.Option(metavar="FILE", help="Another clip than the bundled one.")] = DEMO,
     identity: Annotated[str | None, typer.Option(metavar="NAME|FILE.onnx")] = None,
-    models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
+    models: ModelFolder = None,
     revoked: Revoked = None,
-    size: Annotated[str | None, typer.Option(metavar="live|small", help="Of the networks.")] = None,
-    threads: Annotated[int | None, typer.Option(metavar="N", help="Of each model on the CPU.")] = None,
-    provider: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda|...")] = None,
+    size: NetworkSize = None,
+    threads: Threads = None,
+    provider: Provider = None,
     picture: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE.png", help="Draw the age of all paths over time.")
     ] = None,

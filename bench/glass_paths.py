@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from bench import stamp
 from bench.glass_camera import HEIGHT, WIDTH, Camera, Film
 from bench.glass_numbers import RATE, Arrival, Run, settling
-from realtime.__main__ import Models, stages
+from realtime.carrying import Models, stages
 from realtime.egress.door import Door
 from realtime.egress.gate import Gate
 from realtime.egress.label import Label

@@ -20,6 +20,7 @@ from realtime.__main__ import DEMO
 from realtime.errors import LiveswapError, SettingsError
 from realtime.face.track import Tracker
 from realtime.frame import Frame
+from realtime.options import ModelFolder, Threads
 from realtime.settings import Settings, load
 from realtime.status import speak
 from realtime.swap.compose import ComposeSettings, Swapped
@@ -52,7 +53,7 @@ class Asked:
 def gpu(
     source: Annotated[Path, typer.Option(metavar="FILE", help="Another clip than the bundled one.")] = DEMO,
     identity: Annotated[str | None, typer.Option(metavar="NAME|FILE.onnx")] = None,
-    models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
+    models: ModelFolder = None,
     provider: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda|tensorrt|...")] = None,
     cuda_graphs: Annotated[bool, typer.Option("--cuda-graphs", help="Have NVIDIA's cards record runs.")] = False,
     seconds: Annotated[float, typer.Option(min=0.1, max=600, metavar="S", help="Of each part.")] = 10.0,
@@ -60,7 +61,7 @@ def gpu(
     wait_ms: Annotated[float, typer.Option(min=0, max=1000, metavar="MS", help="For the frames of others.")] = 3.0,
     width: Annotated[int, typer.Option(min=64, max=8192, metavar="PIXELS", help="Of the frames.")] = 1280,
     height: Annotated[int, typer.Option(min=64, max=8192, metavar="PIXELS", help="Likewise.")] = 720,
-    threads: Annotated[int | None, typer.Option(metavar="N", help="Of each model on the CPU.")] = None,
+    threads: Threads = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the numbers as JSON as well.")] = None,
 ) -> None:
     """Fused models on a card: frames a second of one stream, the shares of copies, and how many sessions it carries."""

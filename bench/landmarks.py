@@ -13,6 +13,7 @@ from rich.table import Table
 from bench.report import said, with_origin, write
 from realtime.errors import SettingsError
 from realtime.face.landmarks import Landmarker
+from realtime.options import ModelFolder
 from realtime.settings import load
 from realtime.sinks.writable import check_writable
 
@@ -27,7 +28,7 @@ def landmarks(
     footage: Annotated[
         list[Path] | None, typer.Option(metavar="FOLDER|FILE", help="What the meshes are of; more than once for more.")
     ] = None,
-    models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
+    models: ModelFolder = None,
     frames: Annotated[int, typer.Option(min=5, help="Rendered frames; items come again in other places.")] = FRAMES,
     threads: Annotated[int | None, typer.Option(metavar="N", help="Of the network on the CPU.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the numbers as JSON as well.")] = None,

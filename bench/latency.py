@@ -8,7 +8,7 @@ import cv2
 
 from bench.report import summary
 from realtime import report
-from realtime.__main__ import Group, Models, carry, stages
+from realtime.carrying import Group, Models, carry, stages
 from realtime.flow.meters import Meters
 from realtime.settings import Settings
 

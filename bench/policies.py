@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bench.glass_numbers import Arrival
 from bench.tracking import RATE, path_of, shifted, speed_of
-from realtime.__main__ import Models, stages
+from realtime.carrying import Models, stages
 from realtime.errors import EndOfStream, SourceMissing
 from realtime.face.detect import open_detector
 from realtime.face.face import Face, Glimpse

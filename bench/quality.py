@@ -16,7 +16,7 @@ from bench.report import said, with_origin, write
 from bench.ruler import FEATURES
 from realtime.errors import SettingsError
 from realtime.face.landmarks import Landmarker
-from realtime.options import Revoked
+from realtime.options import ModelFolder, NetworkSize, Revoked
 from realtime.settings import load
 from realtime.sinks.writable import check_writable
 from realtime.swap.identity import Shelf
@@ -56,9 +56,9 @@ def quality(
     identity: Annotated[
         list[str] | None, typer.Option(metavar="NAME|FILE.onnx", help="More than once for several; all by default.")
     ] = None,
-    models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
+    models: ModelFolder = None,
     revoked: Revoked = None,
-    size: Annotated[str | None, typer.Option(metavar="live|small", help="Of the networks.")] = None,
+    size: NetworkSize = None,
     items: Annotated[int, typer.Option(min=1, help="Held-out pairs, or as many as there are.")] = PAIRS,
     sheet: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Draw input, output and mask of some frames.")

@@ -26,6 +26,7 @@ from bench.scale import Pages
 from bench.sessions_numbers import Level, Size, Start, in_words, judged, markdown
 from realtime.__main__ import DEMO
 from realtime.errors import LiveswapError, MissingExtra, SettingsError, SinkError, SourceLost
+from realtime.options import ModelFolder, NetworkSize, Threads
 from realtime.sinks.writable import check_writable
 from realtime.status import speak
 
@@ -59,9 +60,9 @@ def sessions(
     processes: Annotated[str, typer.Option(metavar="N,...", help="As --workers of liveswap serve has it.")] = "1,2",
     seconds: Annotated[float, typer.Option(min=0.5, max=300.0, metavar="S", help="Of each step.")] = 20.0,
     source: Annotated[Path, typer.Option(metavar="FILE", help="Another clip than the bundled one.")] = DEMO,
-    models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
-    size: Annotated[str | None, typer.Option(metavar="live|small", help="Of the networks.")] = None,
-    threads: Annotated[int | None, typer.Option(metavar="N", help="Of each model on the CPU.")] = None,
+    models: ModelFolder = None,
+    size: NetworkSize = None,
+    threads: Threads = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw age and rate over sessions.")] = None,
     docs: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write the tables into benchmarks.md and scale.md there.")

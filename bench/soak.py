@@ -25,13 +25,15 @@ from rich.table import Table
 from bench.levels import Level, Verdict, judged, open_files, plot
 from bench.report import with_origin, write
 from bench.weather import Camera, Moody, Slow, Weather, failing, there_and_back
-from realtime.__main__ import DEMO, Models, stages
+from realtime.__main__ import DEMO
+from realtime.carrying import Models, stages
 from realtime.egress.door import Door
 from realtime.errors import SourceMissing
 from realtime.face.geometry import Image
 from realtime.flow.meters import Meters
 from realtime.flow.pipeline import Pipeline
 from realtime.leaving import INTERRUPTED, leave
+from realtime.options import ModelFolder, NetworkSize, Threads
 from realtime.settings import Settings, load
 from realtime.signals import Ending
 from realtime.sinks.fan_out import FanOut
@@ -193,10 +195,10 @@ def command(
     minutes: Annotated[float, typer.Option(min=0.05, max=100_000, help="How long, in three runs.")] = 5.0,
     source: Annotated[Path, typer.Option(metavar="FILE", help="Another clip than the bundled one.")] = DEMO,
     identity: Annotated[str | None, typer.Option(metavar="NAME|FILE.onnx")] = None,
-    models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
-    size: Annotated[str | None, typer.Option(metavar="live|small", help="Of the networks.")] = None,
+    models: ModelFolder = None,
+    size: NetworkSize = None,
     period: Annotated[int, typer.Option(min=30, max=100_000, help="Frames after which the faults come again.")] = 300,
-    threads: Annotated[int | None, typer.Option(metavar="N", help="Of each model on the CPU.")] = None,
+    threads: Threads = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write what was seen as JSON.")] = None,
     picture: Annotated[Path | None, typer.Option("--plot", metavar="FILE.png", help="Draw it over time.")] = None,
 ) -> None:

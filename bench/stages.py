@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from bench.latency import once
 from bench.report import summary
-from realtime.__main__ import Group, Models, stages
+from realtime.carrying import Group, Models, stages
 from realtime.face.face import Face, Glimpse
 from realtime.flow.pipeline import Stage
 from realtime.frame import Frame

@@ -27,7 +27,7 @@ STEPS: Final = ("imported", "loaded", "swapped")
 # What `liveswap run` does until its first frame is composed; it says when each step was done, seconds since the epoch.
 PROGRAM: Final = """
 import asyncio, json, sys, time
-from realtime.__main__ import Models, carry, stages
+from realtime.carrying import Models, carry, stages
 from realtime.flow.meters import Meters
 from realtime.settings import load
 said = {"imported": time.time()}

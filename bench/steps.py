@@ -20,7 +20,7 @@ from rich.table import Table
 
 from bench.arrays import Tally, tallied
 from bench.report import said
-from realtime.__main__ import Models, carry
+from realtime.carrying import Models, carry
 from realtime.egress.label import Label
 from realtime.egress.marks import Marks
 from realtime.egress.watermark import Watermark

@@ -14,7 +14,7 @@ from typing import Any
 import av
 import cv2
 
-from realtime.__main__ import Models, carry, stages
+from realtime.carrying import Models, carry, stages
 from realtime.errors import LiveswapError, SourceError
 from realtime.flow.meters import Meters
 from realtime.flow.pipeline import Stage

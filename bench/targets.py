@@ -27,10 +27,12 @@ from bench import switch as bench_switch
 from bench.clips import Footage, Scene, write_clip
 from bench.counts import SETTLING, frames_of
 from bench.report import said, with_origin, write
-from realtime.__main__ import DEMO, Models
+from realtime.__main__ import DEMO
+from realtime.carrying import Models
 from realtime.egress.marks import Marks
 from realtime.errors import LiveswapError, SourceMissing
 from realtime.face.track import Tracker
+from realtime.options import Threads
 from realtime.settings import Settings, load
 from realtime.swap.compose import Composer
 from realtime.swap.swapper import Swapper
@@ -47,7 +49,7 @@ import asyncio, json, sys, time
 import cv2
 from bench.levels import peak_mb
 from realtime import report
-from realtime.__main__ import Models, carry
+from realtime.carrying import Models, carry
 from realtime.flow.meters import Meters
 from realtime.settings import load
 flags = json.loads(sys.argv[1])
@@ -108,7 +110,7 @@ def targets(
     source: Annotated[Path, typer.Option(metavar="FILE", help="Another clip of one face to make the clips of.")] = DEMO,
     models: Annotated[str, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = "",
     seconds: Annotated[float, typer.Option(min=1.0, max=3600.0, metavar="S", help="Of the sustained run.")] = 60.0,
-    threads: Annotated[int | None, typer.Option(metavar="N", help="Of each model on the CPU.")] = None,
+    threads: Threads = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the numbers as JSON as well.")] = None,
 ) -> None:
     """What is wanted of two cores, each beside what they do: met, or missed by how much."""

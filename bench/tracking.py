@@ -27,6 +27,7 @@ from realtime.face.match import place_of
 from realtime.face.smooth import SmoothSettings
 from realtime.face.track import Tracker, TrackingSettings
 from realtime.frame import Frame
+from realtime.options import ModelFolder, Threads
 from realtime.settings import load
 
 RATE: Final = 30.0  # frames a second
@@ -63,11 +64,11 @@ class Found:
 
 def tracking(
     source: Annotated[Path, typer.Option(metavar="FILE", help="Another clip than the bundled one.")] = DEMO,
-    models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
+    models: ModelFolder = None,
     pictures: Annotated[int, typer.Option(min=1, max=100, help="Frames of the clip that are measured.")] = 5,
     frames: Annotated[int, typer.Option(min=20, max=10_000, help="Length of each measurement, in frames.")] = 90,
     repeats: Annotated[int, typer.Option(min=1, max=1000, help="Looks of each kind whose times are compared.")] = 10,
-    threads: Annotated[int | None, typer.Option(metavar="N", help="Of each model on the CPU.")] = None,
+    threads: Threads = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the numbers as JSON as well.")] = None,
 ) -> None:
     """How still the crop sits, how far it lags, which sizes of faces are found and what a look costs."""

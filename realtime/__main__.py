@@ -1,4 +1,4 @@
-"""The `liveswap` command: settings become objects, and the pipeline runs. The only place that builds things."""
+"""The `liveswap` command: flags become settings, and settings a run, the demo or a server."""
 
 if __name__ == "__main__":  # python -m realtime: signals have an answer before the heavy imports begin
     from realtime.entry import main as enter
@@ -9,10 +9,8 @@ import asyncio
 import importlib.metadata
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
-from dataclasses import dataclass, fields, replace
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn, TypeVar
 
@@ -22,39 +20,20 @@ from rich.console import Console
 
 from realtime import album, cards, options, roster
 from realtime import report as reports
-from realtime.cores import held_to, keep_to, placement
+from realtime.carrying import Models, carry, make_folder, no_keys
 from realtime.devices import devices
 from realtime.doctor.command import doctor
-from realtime.egress.door import Door
-from realtime.errors import LiveswapError, MissingExtra, SettingsError, SinkError, SourceMissing
-from realtime.face.track import Tracker
-from realtime.flow.fitter import Fitter
+from realtime.errors import LiveswapError, MissingExtra, SettingsError
 from realtime.flow.meters import Meters
-from realtime.flow.pipeline import Pipeline, Source, Stage
-from realtime.flow.standing import Standing
-from realtime.frame import Frame
-from realtime.keys import Controls, Keyboard, typed
+from realtime.keys import Keyboard, typed
 from realtime.leaving import INTERRUPTED
 from realtime.places import cache_folder
 from realtime.settings import Settings, load
 from realtime.sign import sign
-from realtime.signals import Ending
-from realtime.sinks.fan_out import FanOut
-from realtime.sinks.open import is_virtual_camera, open_sink
 from realtime.sinks.writable import check_writable
-from realtime.sources.open import open_source
-from realtime.sources.reopening import Reopening
-from realtime.sources.still import Still
-from realtime.sources.video_file import VideoFile
-from realtime.status import shown, speak
-from realtime.swap.casting import Casting
+from realtime.status import speak
 from realtime.swap.choices import Choices
-from realtime.swap.compose import Composer
-from realtime.swap.fused.fit import FusedFit
-from realtime.swap.fused.identity import Fusing
 from realtime.swap.identity import Shelf
-from realtime.swap.session import SessionSettings
-from realtime.swap.swapper import Finder, Swapper, unswapped
 from realtime.verify.command import verify
 
 DEMO: Final = Path(__file__).resolve().parent / "assets" / "demo.mp4"
@@ -65,8 +44,6 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(roster.app, name="identities")
 app.command("import-dfm")(cards.import_dfm)
 Built = TypeVar("Built")
-# What goes from one stage to the next is Any: a Swapped, or what stands in for one while the camera is away.
-Group = Callable[[Callable[[Frame], Any], Callable[[Any], Frame]], list[Stage[Any, Any]]]
 
 
 def main() -> None:
@@ -76,138 +53,6 @@ def main() -> None:
     except LiveswapError as error:
         typer.echo(f"liveswap: {error}", err=True)
         sys.exit(SENTENCE)
-
-
-@dataclass(frozen=True, slots=True)
-class Models:
-    """What is loaded and warm before the first frame."""
-
-    shelf: Shelf
-    tracker: Finder
-    identity: str  # who the faces become: names on the shelf, in the words of the settings
-
-    @classmethod
-    def load(cls, settings: Settings, choices: Choices | None = None) -> "Models":
-        """The models that the settings name, their threads on the cores of the settings.
-
-        choices knows, or measures now, in which arithmetic each runs faster; None leaves them as their files are.
-        Raises ModelError, MissingExtra and SettingsError.
-        """
-        with held_to(placement(settings.cores, settings.threads).cores):
-            return cls._loaded(settings, replace(settings.session, choices=choices))
-
-    @classmethod
-    def _loaded(cls, settings: Settings, session: SessionSettings) -> "Models":
-        names = [name for name in settings.casting.names if not name.endswith(".onnx")]
-        opening = Fusing(settings.session, settings.cuda_graphs) if settings.fused else None
-        shelf = Shelf.load(settings.folder, session, names, settings.consent, opening)
-        casting = settings.casting.renamed(shelf.name_of)
-        return cls(shelf, Tracker.load(settings.tracking, session), str(casting))
-
-    @property
-    def precision(self) -> str:
-        """Of the identities' weights: fp32, int8, or both."""
-        names = Casting.parse(self.identity).names
-        return ", ".join(sorted({card.precision for card in self.shelf.cards() if card.name in names}))
-
-
-def stages(swap: Callable[[Frame], Any], compose: Callable[[Any], Frame]) -> list[Stage[Any, Any]]:
-    """Which work shares a loop; `liveswap-bench stages` decides."""
-    return [Stage("swap", swap), Stage("compose", compose)]
-
-
-def no_keys(_: Callable[[str], None]) -> AbstractContextManager[bool]:
-    """A keyboard that nobody types on."""
-    return nullcontext(False)
-
-
-async def carry(
-    settings: Settings,
-    models: Models,
-    meters: Meters,
-    console: Console | None = None,
-    pictures: album.Album | None = None,
-    group: Group = stages,
-    keyboard: Keyboard = no_keys,
-) -> int:
-    """Carries the frames of one run from its source to its sinks; the signal that ended it, or 0.
-
-    console gets the status line; pictures, where given, stands behind the gate beside the sinks; keyboard is where
-    keys come from, besides a preview.
-    """
-    how = settings.fallback
-    swapper = Swapper(models.tracker, models.shelf, models.identity, how, meters, settings.faces, settings.fade)
-    controls = Controls(swapper, models.shelf)
-    whole = FusedFit(settings.composing, meters.time) if settings.fused else None
-    composer = Composer(settings.fallback, settings.composing, whole)
-    size = settings.width, settings.height
-    source = open_source(settings.source, settings.live, *size, settings.fps, settings.fit, settings.on_camera_lost)
-    swap = swapper if pictures is None else lambda frame: pictures.note(swapper(frame))
-    standing = Standing(swap, composer, composer.instead)
-    sound = source.path if isinstance(source, VideoFile) else None
-    names = sinks_for(source, settings)
-    fit = fitting(names, settings)
-    sink = open_sink(names, source.live, sound, settings.fps or 30.0, controls.press)
-    aside = models.tracker.looking_aside() if source.live else nullcontext()
-    door = Door.of(settings, models.shelf.cards)
-    prepare = partial(keep_to, placement(settings.cores, settings.threads).cores)
-    ending = Ending()
-
-    async def carried() -> None:
-        async with found(source), door.gate(sink if pictures is None else album.Kept(sink, pictures), names) as gate:
-            loops = group(standing.first, lambda item: fit(standing.last(item)))
-            covers: Mapping[str, Callable[[Any], Any]] = {
-                "swap": unswapped,
-                "compose": lambda item: fit(standing.covered(item)),
-            }
-            pipeline = Pipeline(
-                source, [stage.covered(covers) for stage in loops], gate, meters, settings.patience, prepare
-            )
-            with aside, ending.stopping(pipeline.stop), keyboard(controls.press) as heard:
-                if heard and console is not None:
-                    console.print(controls.hint)
-                async with controls.obeyed(pipeline.stop), shown(meters, lambda: swapper.identity, console):
-                    await pipeline.run(settings.duration)
-
-    ended_by = await ending.of(carried())
-    if isinstance(sink, FanOut):
-        meters.missed(dict(zip(names, sink.dropped, strict=True)))
-    return ended_by
-
-
-def fitting(sinks: Sequence[str], settings: Settings) -> Callable[[Frame], Frame]:
-    """Brings every frame into one size where a sink or the settings want that; otherwise leaves it as it is."""
-    cropped = settings.fit != "letterbox" and settings.width and settings.height
-    if not cropped and not any(map(is_virtual_camera, sinks)):
-        return lambda frame: frame
-    return Fitter(settings.fit, settings.width, settings.height)
-
-
-@asynccontextmanager
-async def found(source: Source) -> AsyncIterator[Source]:
-    """The source, open; where there is no camera, the error names what works without one."""
-    async with AsyncExitStack() as opening:
-        try:
-            await opening.enter_async_context(source)
-        except SourceMissing as error:
-            if isinstance(source, Reopening):
-                raise SourceMissing(f"{error}; without a camera, try `liveswap demo`") from error
-            raise
-        yield source
-
-
-def sinks_for(source: Source, settings: Settings) -> tuple[str, ...]:
-    """The sinks that were named; otherwise the window, the virtual camera for a camera, or a file under out/."""
-    named = (*settings.sink, *(("preview",) if settings.preview and "preview" not in settings.sink else ()))
-    if named:
-        return named
-    if isinstance(source, Reopening):
-        return ("virtualcam",)
-    identity = "-".join(Path(name).stem for name in settings.casting.names)
-    path = Path("out") / f"{Path(settings.source).stem}-{identity}{'.png' if isinstance(source, Still) else '.mp4'}"
-    make_folder(path.parent)
-    typer.echo(f"no --sink was given: writing {path}", err=True)
-    return (str(path),)
 
 
 @app.command()
@@ -230,11 +75,9 @@ def run(
             help="Who the faces become; by place as well: left=NAME,right=NAME, 1st=NAME, or by track: #2=NAME.",
         ),
     ] = None,
-    models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
+    models: options.ModelFolder = None,
     revoked: options.Revoked = None,
-    size: Annotated[
-        str | None, typer.Option(metavar="live|small", help="Of the networks; small draws fewer pixels in less time.")
-    ] = None,
+    size: options.NetworkSize = None,
     live: Annotated[
         bool | None, typer.Option("--live/--no-live", help="Play a file at its own speed and drop what is late.")
     ] = None,
@@ -256,13 +99,7 @@ def run(
     no_face: Annotated[
         str | None, typer.Option(metavar="pass|hold|blank|blur", help="What is shown while there is no face.")
     ] = None,
-    unsure: Annotated[
-        str | None,
-        typer.Option(
-            metavar="blur|hold|blank|pass|raise",
-            help="What is shown where a real face may be: as one enters or is lost, after a cut, when a model fails.",
-        ),
-    ] = None,
+    unsure: options.Unsure = None,
     tail: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="How long the place of a lost face is unsure.")
     ] = None,
@@ -279,20 +116,14 @@ def run(
     grain: Annotated[
         bool | None, typer.Option("--grain/--no-grain", help="Give the face the camera's noise and softness.")
     ] = None,
-    detector: Annotated[
-        str | None, typer.Option(metavar="centerface|insightface:PACK", help="What finds faces.")
-    ] = None,
-    provider: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda|...", help="Where models run.")] = None,
-    precision: Annotated[
-        str | None, typer.Option(metavar="auto|int8|fp32", help="How exactly they run; auto measures once on the CPU.")
-    ] = None,
+    detector: options.Detector = None,
+    provider: options.Provider = None,
+    precision: options.Precision = None,
     fused: Annotated[
         bool | None, typer.Option("--fused/--no-fused", help="Draw whole frames with one model, for graphics cards.")
     ] = None,
-    cuda_graphs: Annotated[
-        bool | None, typer.Option("--cuda-graphs/--no-cuda-graphs", help="Have NVIDIA's cards record its runs.")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(metavar="N", help="Of each model on the CPU.")] = None,
+    cuda_graphs: options.CudaGraphs = None,
+    threads: options.Threads = None,
     cores: Annotated[
         str | None, typer.Option(metavar="auto|all|0-3,8", help="That work on frames; auto prefers fast ones.")
     ] = None,
@@ -305,9 +136,9 @@ def run(
     label_corner: options.LabelCorner = None,
     signing: options.Signing = None,
     session_log: options.Logged = None,
-    config: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="The same settings, in a file.")] = None,
+    config: options.Config = None,
     report: Annotated[str | None, typer.Option(metavar="FILE.json", help="Write the numbers of the run.")] = None,
-    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; -vv for everything.")] = 0,
+    verbose: options.Verbose = 0,
 ) -> None:
     """Swap the faces of a camera, a video or pictures; keys 1 to 9 switch identities, q or Ctrl-C ends it."""
     console = speak(verbose)
@@ -323,8 +154,8 @@ def demo(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where demo.mp4 and demo.jpg go.")] = Path("out"),
     identity: Annotated[str | None, typer.Option(metavar="NAME|FILE.onnx", help="Who the face becomes.")] = None,
     clip: Annotated[Path, typer.Option(metavar="FILE", help="Another clip than the bundled one.")] = DEMO,
-    models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
-    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more.")] = 0,
+    models: options.ModelFolder = None,
+    verbose: options.Verbose = 0,
 ) -> None:
     """Swap the face in the bundled clip, at camera speed, as from a webcam."""
     console = speak(verbose)
@@ -377,26 +208,18 @@ def serve(
     least_kbps: Annotated[int, typer.Option(metavar="N", help="It does not fall below.")] = 300,
     most_kbps: Annotated[int, typer.Option(metavar="N", help="It does not rise above.")] = 4000,
     identity: Annotated[str | None, typer.Option(metavar="NAME", help="Who is shown until a client chooses.")] = None,
-    models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
+    models: options.ModelFolder = None,
     revoked: options.Revoked = None,
-    size: Annotated[str | None, typer.Option(metavar="live|small", help="Of the networks.")] = None,
-    unsure: Annotated[
-        str | None, typer.Option(metavar="blur|hold|blank|pass|raise", help="What is shown where a real face may be.")
-    ] = None,
-    detector: Annotated[
-        str | None, typer.Option(metavar="centerface|insightface:PACK", help="What finds faces.")
-    ] = None,
-    provider: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda|...", help="Where models run.")] = None,
-    precision: Annotated[
-        str | None, typer.Option(metavar="auto|int8|fp32", help="How exactly they run; auto measures once on the CPU.")
-    ] = None,
+    size: options.NetworkSize = None,
+    unsure: options.Unsure = None,
+    detector: options.Detector = None,
+    provider: options.Provider = None,
+    precision: options.Precision = None,
     fused: Annotated[
         bool | None, typer.Option("--fused/--no-fused", help="One model draws whole frames of all sessions together.")
     ] = None,
-    cuda_graphs: Annotated[
-        bool | None, typer.Option("--cuda-graphs/--no-cuda-graphs", help="Have NVIDIA's cards record its runs.")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(metavar="N", help="Of each model on the CPU.")] = None,
+    cuda_graphs: options.CudaGraphs = None,
+    threads: options.Threads = None,
     label: options.Labelled = None,
     i_disclose: options.Disclosed = None,
     label_language: options.LabelLanguage = None,
@@ -404,8 +227,8 @@ def serve(
     label_size: options.LabelSize = None,
     label_corner: options.LabelCorner = None,
     session_log: options.Logged = None,
-    config: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="Settings as `run` has them.")] = None,
-    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; -vv for everything.")] = 0,
+    config: options.Config = None,
+    verbose: options.Verbose = 0,
 ) -> None:
     """Serve a page whose camera picture comes back swapped, and WHIP and WHEP for other programs."""
     speak(verbose)
@@ -523,11 +346,3 @@ def say_measured(choices: Choices) -> None:
     if choices.measured:
         each = " and ".join(f"{count} in {chosen}" for chosen, count in sorted(choices.measured.items()))
         typer.echo(f"of the 8-bit models {each}, measured on this machine once; --precision overrides", err=True)
-
-
-def make_folder(folder: Path) -> None:
-    """Makes the folder where it is missing. Raises SinkError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SinkError(f"the folder {folder} cannot be made: {(error.strerror or str(error)).lower()}") from error

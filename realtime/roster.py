@@ -15,6 +15,7 @@ from rich.table import Table
 
 from realtime.cards import sign
 from realtime.errors import ModelError, SettingsError, UnknownIdentity
+from realtime.options import ModelFolder, NetworkSize
 from realtime.places import config_folder
 from realtime.settings import load
 from realtime.status import speak
@@ -43,8 +44,6 @@ app = typer.Typer(invoke_without_command=True, add_completion=False, pretty_exce
 app.command("sign")(sign)
 
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
-Models = Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")]
-Size = Annotated[str | None, typer.Option(metavar="live|small", help="Of the networks.")]
 Revocations = Annotated[str | None, typer.Option(metavar="FILE.toml", help="Identities that must not be used.")]
 
 
@@ -99,8 +98,8 @@ class Entry:
 def identities(
     context: typer.Context,
     as_json: AsJson = False,
-    models: Models = None,
-    size: Size = None,
+    models: ModelFolder = None,
+    size: NetworkSize = None,
     revoked: Revocations = None,
 ) -> None:
     """List who a face can become; `identities show NAME` says all that is known of one."""
@@ -123,8 +122,8 @@ def show(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME|FILE.onnx", help="One of those that `identities` lists.")],
     as_json: AsJson = False,
-    models: Models = None,
-    size: Size = None,
+    models: ModelFolder = None,
+    size: NetworkSize = None,
     revoked: Revocations = None,
 ) -> None:
     """Say all that is known of one identity: its card, who signed it, its digests, its training."""

@@ -20,7 +20,7 @@ from realtime.swap.identity import Shelf
 def sign(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A recording or a picture that liveswap wrote.")],
     signing: options.Signing = None,
-    models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
+    models: options.ModelFolder = None,
 ) -> None:
     """Add content credentials to a recording that was cut short; the session log says what is in it."""
     speak(0)

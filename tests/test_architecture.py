@@ -43,9 +43,9 @@ OPTIONAL = (
 OF_WEBRTC = ("aiohttp", "aiortc", "prometheus_client")  # the extra of that name: known by one folder, not one file
 WEBRTC_MAY = ("realtime.webrtc", "bench", "deploy.ray")  # the far end of a bench is a peer too
 ASYNCIO_MAY = ("realtime.flow", "realtime.sources", "realtime.sinks", "realtime.webrtc", "bench", "deploy.ray")
-ASYNCIO_FILES = ("realtime.__main__", "realtime.keys", "realtime.signals", "realtime.status")
+ASYNCIO_FILES = ("realtime.__main__", "realtime.carrying", "realtime.keys", "realtime.signals", "realtime.status")
 EGRESS_MAY = ("realtime.egress", "realtime.webrtc", "realtime.verify", "bench")
-EGRESS_FILES = ("realtime.__main__", "realtime", "realtime.settings", "realtime.sign")
+EGRESS_FILES = ("realtime.carrying", "realtime", "realtime.settings", "realtime.sign")
 # Who hands frames to a sink: the gate, the loop before it, whose sink is a gate, and two sinks around others.
 WRITERS = ("realtime.egress.gate", "realtime.flow.pipeline", "realtime.sinks.fan_out", "realtime.album")
 MUTABLE_CALLS = ("dict", "list", "set", "defaultdict", "deque", "Counter", "OrderedDict", "bytearray")

@@ -12,6 +12,7 @@ from rich.console import Console
 from realtime.egress.session_log import entries, usual_place
 from realtime.errors import SettingsError
 from realtime.leaving import ended_at_once
+from realtime.options import ModelFolder
 from realtime.sources.limits import check_asked
 from realtime.status import speak
 from realtime.swap.contract import DRAWING, Contract
@@ -36,7 +37,7 @@ def verify(
     fps: Annotated[
         float | None, typer.Option(metavar="RATE", help="The folder's pictures are those of a film of this rate.")
     ] = None,
-    models: Annotated[str | None, typer.Option(metavar="FOLDER", help="Models in place of the embedded ones.")] = None,
+    models: ModelFolder = None,
     session_log: Annotated[
         bool, typer.Option("--session-log", help="Look the sessions up that your own session log knows.")
     ] = False,

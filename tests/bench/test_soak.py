@@ -14,7 +14,7 @@ from bench.__main__ import main
 from bench.levels import Level, judged, plot
 from bench.soak import ROUNDS, frames_in, soak, watched
 from bench.weather import LOST, RATE, SIZES, Camera, Weather, there_and_back
-from realtime.__main__ import Models
+from realtime.carrying import Models
 from realtime.frame import Frame
 from realtime.settings import load
 from tests.models import write_shelf
