@@ -14,7 +14,8 @@ from rich.text import Text
 from realtime.errors import LiveswapError
 from realtime.sinks.loopback import Kernel, Loopback
 from realtime.sinks.virtual_camera import ready
-from realtime.sources.cameras import Camera, Format, cameras
+from realtime.sources.cameras import Camera, cameras
+from realtime.sources.formats import Format
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +95,4 @@ def _rows(formats: tuple[Format, ...]) -> Iterator[tuple[str, str]]:
             if one.fourcc == fourcc:
                 rate = f" at {one.rates[0]:g}" if one.rates else ""
                 sizes.append(f"{one.width}x{one.height}{rate}")
-        yield fourcc, ", ".join(sizes)
+        yield fourcc or "the system's choice", ", ".join(sizes)

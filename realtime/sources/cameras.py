@@ -2,6 +2,8 @@
 
 import platform
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,11 +13,14 @@ from typing import Final
 import cv2
 
 from realtime.errors import SourceError, SourceMissing
+from realtime.sources import listing
+from realtime.sources.formats import Format, in_avfoundation, in_dshow
 
 SYSFS: Final = Path("/sys/class/video4linux")
 DEV: Final = Path("/dev")
 _PROBED: Final = 6  # camera numbers that are tried where the system has no list
 _MOST: Final = 64  # entries that are read of one of a driver's lists
+_ANSWER_S: Final = 10.0  # in which FFmpeg lists a camera; a driver that hangs is given up
 
 # Video4Linux's calls and what they take, from linux/videodev2.h; the same on all of Linux's usual machines.
 _QUERYCAP: Final = 0x80685600
@@ -30,21 +35,6 @@ _CAPTURE: Final = 0x00000001 | 0x00001000  # one plane, several planes
 _OUTPUT: Final = 0x00000002 | 0x00002000
 _PLANES: Final = 0x00001000
 _DISCRETE: Final = 1  # a size or an interval, not a range
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """Pictures that a camera can give."""
-
-    fourcc: str  # MJPG is compressed, most others are raw
-    width: int  # px
-    height: int  # px
-    rates: tuple[float, ...]  # frames a second, highest first; empty where the driver does not say
-
-    @property
-    def compressed(self) -> bool:
-        """Whether pictures are compressed on their way, so that the cable does not limit the rate."""
-        return self.fourcc in ("MJPG", "JPEG", "H264", "HEVC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +64,7 @@ def cameras(formats: bool = True) -> tuple[Camera, ...]:
     if platform.system() == "Linux":
         there = [node for node in linux_nodes() if node.captures]
         return tuple(Camera(n.path, n.name, formats_of(Path(n.path)) if formats else ()) for n in there)
-    return tuple(_listed())
+    return tuple(_with_formats(tuple(_listed())) if formats else _listed())
 
 
 def camera_meant(text: str, there: Sequence[Camera] | None = None) -> Camera:
@@ -212,6 +202,28 @@ def _listed() -> Iterator[Camera]:
         return
     for camera in enumerate_cameras(backend()):
         yield Camera(str(camera.index), str(camera.name))
+
+
+def _with_formats(there: Sequence[Camera]) -> Iterator[Camera]:
+    """The cameras of Windows and macOS with what FFmpeg lists of each; as they are where it lists nothing."""
+    for number, camera in enumerate(there):
+        alike = sum(other.name == camera.name for other in there[:number])
+        if platform.system() == "Windows":
+            further = (f"video_device_number={alike}",) if alike else ()
+            formats = in_dshow(_said("dshow", f"video={camera.name}", *further))
+        else:
+            formats = in_avfoundation(_said("avfoundation", f"{camera.name}:none"))
+        yield Camera(camera.source, camera.name, formats)
+
+
+def _said(kind: str, target: str, *options: str) -> str:
+    """What FFmpeg says when it is asked to list a camera; nothing where it does not answer."""
+    command = (sys.executable, "-P", listing.__file__, kind, target, *options)
+    try:
+        answer = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_ANSWER_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return answer.stdout.decode("utf-8", "replace")
 
 
 def _probed() -> Iterator[Camera]:

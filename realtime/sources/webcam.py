@@ -15,8 +15,9 @@ import numpy as np
 
 from realtime.errors import SourceError, SourceMissing
 from realtime.flow.letterbox import Image
-from realtime.sources.cameras import Format, backend, camera_meant, captures, formats_of, quiet
+from realtime.sources.cameras import backend, camera_meant, captures, formats_of, quiet
 from realtime.sources.draining import Draining, Patience
+from realtime.sources.formats import Format
 from realtime.sources.limits import check_asked
 from realtime.sources.watch import Watch
 

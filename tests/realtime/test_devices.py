@@ -9,7 +9,8 @@ from rich.console import Console
 from realtime import devices as module
 from realtime.devices import Devices, VirtualCamera, found_devices, table
 from realtime.sinks.loopback import Loopback
-from realtime.sources.cameras import Camera, Format
+from realtime.sources.cameras import Camera
+from realtime.sources.formats import Format
 from tests.realtime.conftest import Say
 
 FORMATS = (
@@ -18,6 +19,7 @@ FORMATS = (
     Format("YUYV", 640, 480, ()),
 )
 CAMERAS = (Camera("/dev/video0", "HD [Pro] Webcam", FORMATS), Camera("/dev/video7", "Silent"))
+MACS = Camera("0", "FaceTime HD", (Format("", 1280, 720, (30.0, 1.0)),))
 VIRTUAL = VirtualCamera(True, "/dev/video9 (liveswap)", (Loopback(Path("/dev/video9"), "liveswap"),))
 
 
@@ -58,7 +60,7 @@ def test_as_a_table_each_format_is_a_line(there: None, say: Say) -> None:
 def test_the_table_has_names_sizes_and_rates() -> None:
     console = Console(width=200)
     with console.capture() as shown:
-        console.print(table(CAMERAS))
+        console.print(table((*CAMERAS, MACS)))
     lines = shown.get().splitlines()
     (mjpg,) = (line for line in lines if "MJPG" in line)
     (yuyv,) = (line for line in lines if "YUYV" in line)
@@ -67,3 +69,6 @@ def test_the_table_has_names_sizes_and_rates() -> None:
     assert "1920x1080 at 30, 1280x720 at 60" in mjpg
     assert "640x480 " in yuyv
     assert "the system does not say" in silent
+    (facetime,) = (line for line in lines if "FaceTime" in line)
+    assert "the system's choice" in facetime
+    assert "1280x720 at 30" in facetime

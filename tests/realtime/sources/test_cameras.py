@@ -8,7 +8,8 @@ import pytest
 
 from realtime.errors import SourceError, SourceMissing
 from realtime.sources import cameras as module
-from realtime.sources.cameras import Camera, Format, camera_meant, formats_of, linux_nodes
+from realtime.sources.cameras import Camera, camera_meant, formats_of, linux_nodes
+from realtime.sources.formats import Format
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's list of devices")
 
@@ -105,3 +106,45 @@ def test_formats_sizes_and_rates_are_read_from_the_driver_largest_and_fastest_fi
 def test_what_is_no_camera_has_no_formats(tmp_path: Path, path: str) -> None:
     (tmp_path / "a file").touch()
     assert formats_of(tmp_path / path) == ()
+
+
+@pytest.mark.parametrize(
+    ("system", "asked", "listing", "format_"),
+    [
+        (
+            "Windows",
+            [("dshow", "video=Brio"), ("dshow", "video=Cam"), ("dshow", "video=Cam", "video_device_number=1")],
+            "  vcodec=mjpeg  min s=1280x720 fps=5 max s=1280x720 fps=30\n",
+            Format("MJPG", 1280, 720, (30.0, 5.0)),
+        ),
+        (
+            "Darwin",
+            [("avfoundation", "Brio:none"), ("avfoundation", "Cam:none"), ("avfoundation", "Cam:none")],
+            "  1280x720@[1.000000 30.000000]fps\n",
+            Format("", 1280, 720, (30.0, 1.0)),
+        ),
+    ],
+)
+def test_elsewhere_ffmpeg_is_asked_for_each_camera_by_name(
+    monkeypatch: pytest.MonkeyPatch, system: str, asked: list[tuple[str, ...]], listing: str, format_: Format
+) -> None:
+    there = (Camera("0", "Brio"), Camera("1", "Cam"), Camera("2", "Cam"))
+    heard = []
+
+    def said(*words: str) -> str:
+        heard.append(words)
+        return listing
+
+    monkeypatch.setattr("platform.system", lambda: system)
+    monkeypatch.setattr(module, "_listed", lambda: iter(there))
+    monkeypatch.setattr(module, "_said", said)
+    assert module.cameras() == tuple(Camera(one.source, one.name, (format_,)) for one in there)
+    assert heard == asked
+    assert module.cameras(formats=False) == there
+    assert heard == asked, "nobody is asked for formats where they are not wanted"
+
+
+def test_what_ffmpeg_says_comes_back_from_a_program_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "Could find no file" in module._said("image2", "none%d.png", "start_number=3")
+    monkeypatch.setattr(module, "_ANSWER_S", 0.001)
+    assert module._said("image2", "none%d.png") == "", "one that does not answer is given up"

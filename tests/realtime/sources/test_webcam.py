@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from realtime.errors import SettingsError, SourceError, SourceLost, SourceMissing
 from realtime.flow.pipeline import Pipeline
-from realtime.sources.cameras import Camera, Format
+from realtime.sources.cameras import Camera
 from realtime.sources.draining import Patience
+from realtime.sources.formats import Format
 from realtime.sources.webcam import Webcam, WebcamSettings, compressed_wanted
 from tests.realtime.clips import read_all
 from tests.realtime.flow.things import Collector
