@@ -9,7 +9,7 @@ the strength of the best of n looks exceeds s with a probability of at most n ex
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import cv2
 import numpy as np
@@ -31,6 +31,7 @@ _FINE: Final = 1.5  # px of the pictures that are looked at
 Grey = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Complex = NDArray[np.complex64]
+Spectrum = TypeVar("Spectrum", Complex, Floats)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,16 +194,17 @@ class Search:
 
         Each is as loud everywhere as its surroundings, and comes with the power that chance alone would find in it.
         """
-        folded = fold(even, period)
-        return self._heard(folded), self._heard(folded[:, ::-1])
-
-    def _heard(self, folded: Complex) -> tuple[Complex, float]:
-        spectrum = transformed(folded)
-        level = smooth(np.abs(spectrum) ** 2)
-        heard = spectrum / level
-        heard *= np.minimum(1, 2 / np.sqrt(level) / np.maximum(np.abs(heard), 1e-12))  # nobody shouts
-        power = float((np.abs(heard * self.key) ** 2).sum())
-        return heard.astype(np.complex64), max(power, 1e-30)
+        spectrum = transformed(fold(even, period))
+        there = spectrum.real**2 + spectrum.imag**2
+        level = smooth(there)
+        loudest = 2 * np.sqrt(level / np.maximum(there, 1e-30))
+        heard = spectrum * (np.minimum(1, loudest) / level)  # nobody shouts
+        loud, wanted = heard.real**2 + heard.imag**2, self.key.real**2 + self.key.imag**2
+        powers = (float((one * wanted).sum()) for one in (loud, mirrored(loud)))
+        straight, turned = (max(power, 1e-30) for power in powers)
+        # A tile turned over begins with its last column, not with its first.
+        seam = np.exp(2j * np.pi * np.arange(GRID) / GRID).astype(np.complex64)
+        return (heard, straight), (mirrored(heard) * seam, turned)
 
     def _signs(self, even: Complex, place: Place) -> NDArray[np.float64]:
         heard, power = self.spectra(even, place.period)[place.mirrored]
@@ -225,6 +227,11 @@ def transformed(tile: Complex, flags: int = 0) -> Complex:
     """The Fourier transform of (GRID, GRID), without a factor."""
     parts = np.ascontiguousarray(tile, np.complex64).view(np.float32).reshape(GRID, GRID, 2)
     return np.ascontiguousarray(cv2.dft(parts, flags=flags), np.float32).view(np.complex64)[..., 0]
+
+
+def mirrored(spectrum: Spectrum) -> Spectrum:
+    """The spectrum (GRID, GRID) of what is seen in a mirror whose edge is the first column, or a power likewise."""
+    return np.roll(spectrum[:, ::-1], 1, axis=1)
 
 
 def smooth(power: NDArray[np.float32]) -> NDArray[np.float32]:
