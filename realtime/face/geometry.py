@@ -104,9 +104,20 @@ MIRROR: Final = (
 )  # fmt: skip
 
 
+_TEMPLATE: Final = np.array(_TEMPLATE_POINTS, np.float32)
+_TEMPLATE.setflags(write=False)
+_STEADY: Final = np.array(STEADY)
+_STEADY.setflags(write=False)
+
+
 def template() -> Points:
     """The 68 points of the template in unit coordinates of the crop, (68, 2) in 0..1."""
-    return np.array(_TEMPLATE_POINTS, np.float32)
+    return _TEMPLATE.copy()
+
+
+def steady_of(points: Points) -> Points:
+    """Those of 68 points (68, 2) that an expression hardly moves, (len(STEADY), 2)."""
+    return np.asarray(points[_STEADY], np.float32)
 
 
 def to_pixels(unit: Points, size: int) -> Points:
@@ -126,22 +137,24 @@ def similarity(source: Points, target: Points) -> Matrix:
     the factor is <source, target> / <source, source>.
     Both (n, 2), n >= 2. Raises ValueError when all source points coincide.
     """
-    s, t = np.asarray(source, np.float64), np.asarray(target, np.float64)
-    s_mean, t_mean = s.mean(0), t.mean(0)
-    s, t = s - s_mean, t - t_mean
-    spread = float((s * s).sum())
+    s, t = _complex(source), _complex(target)
+    s_mean, t_mean = complex(s.mean()), complex(t.mean())
+    s -= s_mean
+    spread = np.vdot(s, s).real
     if not spread > 1e-12:
-        raise ValueError(f"a similarity needs points that differ, all {len(s)} lie on {s_mean.round(3).tolist()}")
-    a = float((s * t).sum()) / spread
-    b = float((s[:, 0] * t[:, 1] - s[:, 1] * t[:, 0]).sum()) / spread
-    linear = np.array([[a, -b], [b, a]])
-    return np.hstack([linear, (t_mean - linear @ s_mean)[:, None]]).astype(np.float32)
+        place = np.round([s_mean.real, s_mean.imag], 3).tolist()
+        raise ValueError(f"a similarity needs points that differ, all {len(s)} lie on {place}")
+    factor = complex(np.vdot(s, t - t_mean)) / spread
+    shift = t_mean - factor * s_mean
+    return np.array([[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]], np.float32)
 
 
 def invert(matrix: Matrix) -> Matrix:
-    """The affine map that undoes this one, (2, 3)."""
-    linear = np.linalg.inv(matrix[:, :2].astype(np.float64))
-    return np.hstack([linear, -(linear @ matrix[:, 2:])]).astype(np.float32)
+    """The affine map that undoes this one, (2, 3). Raises ZeroDivisionError for one that makes a plane a line."""
+    (a, b, x), (c, d, y) = matrix.tolist()
+    area = a * d - b * c
+    a, b, c, d = d / area, -b / area, -c / area, a / area
+    return np.array([[a, b, -(a * x + b * y)], [c, d, -(c * x + d * y)]], np.float32)
 
 
 def transform(matrix: Matrix, points: Points) -> Points:
@@ -161,9 +174,21 @@ def crop_matrix(landmarks: Points, size: int, coverage: float = 1.0) -> Matrix:
     coverage is how much of the face's surroundings the crop shows: 1 is the template itself, 1.25 shows a quarter
     more in each direction about the same centre.
     """
-    target = (template() - 0.5) / coverage + 0.5
-    steady = list(STEADY)
-    return similarity(landmarks[steady], to_pixels(target, size)[steady])
+    return within_crop(to_template(landmarks), size, coverage)
+
+
+def to_template(landmarks: Points) -> Matrix:
+    """Frame px to the template's unit square by the steady ones of landmarks (68, 2)."""
+    return similarity(steady_of(landmarks), steady_of(_TEMPLATE))
+
+
+def within_crop(to_unit_square: Matrix, size: int, coverage: float = 1.0) -> Matrix:
+    """Frame px to px of a crop of size x size that shows coverage times the template's square, whose map is given."""
+    matrix = to_unit_square / coverage
+    matrix[:, 2] += 0.5 - 0.5 / coverage
+    matrix *= size
+    matrix[:, 2] -= 0.5
+    return np.asarray(matrix, np.float32)
 
 
 def align(image: Image, matrix: Matrix, size: int, out: Image | None = None, scratch: Scratch | None = None) -> Image:
@@ -226,6 +251,11 @@ def averaged(matrix: Matrix, size: int, width: int, height: int) -> Cells | None
     left, top = min(x0, width - wide), min(y0, height - high)
     columns, rows = (max(1, round(side * 2 * scale)) for side in (wide, high))
     return Cells(left, top, left + wide, top + high, columns, rows, halvings)
+
+
+def _complex(points: Points) -> NDArray[np.complex128]:
+    """A copy of points (n, 2) as numbers x + iy, (n,)."""
+    return np.array(points, np.float64, order="C").view(np.complex128)[:, 0]
 
 
 def _over(cells: Cells, image: Image, scratch: Scratch) -> Image:

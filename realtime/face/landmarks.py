@@ -11,17 +11,18 @@ from numpy.typing import NDArray
 
 from realtime.errors import ModelError
 from realtime.face.geometry import (
-    STEADY,
     Image,
     Matrix,
     Points,
     align,
-    crop_matrix,
     invert,
     similarity,
+    steady_of,
     template,
     to_pixels,
+    to_template,
     transform,
+    within_crop,
 )
 from realtime.pool import Scratch
 from realtime.swap.contract import Contract, expect, read_contract
@@ -98,7 +99,11 @@ class Landmarker:
 
     def follow(self, image: Image, landmarks: Points) -> Reading:
         """A face from its landmarks (68, 2) a frame ago."""
-        return self(image, crop_matrix(landmarks, self.contract.size, self.contract.coverage))
+        return self.expected(image, to_template(landmarks))
+
+    def expected(self, image: Image, to_unit_square: Matrix) -> Reading:
+        """A face from where it is expected: frame px to the template's unit square, (2, 3)."""
+        return self(image, within_crop(to_unit_square, self.contract.size, self.contract.coverage))
 
     def crop_of_five(self, five: Points) -> Matrix:
         """Frame px to crop px, so that a detection's five points (5, 2) lie on the template's."""
@@ -110,7 +115,7 @@ def plausible(landmarks: Points, image: Image) -> bool:
     """Whether landmarks (68, 2) could be a face in image: finite, not tiny, not enormous, with its middle in view."""
     if not np.isfinite(landmarks).all():
         return False
-    steady = landmarks[list(STEADY)]
+    steady = steady_of(landmarks)
     height, width = image.shape[:2]
     low, high = steady.min(0), steady.max(0)
     centre, extent = (low + high) / 2, high - low

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from realtime.errors import SettingsError
 from realtime.face.detect import Detector, open_detector
 from realtime.face.face import Detection, Face, Glimpse
-from realtime.face.geometry import STEADY, Image, Matrix, Points, invert, similarity, template, transform
+from realtime.face.geometry import Image, Matrix, Points, similarity, steady_of, to_template
 from realtime.face.landmarks import SMALLEST, Landmarker, Reading, template_five
 from realtime.face.look import Aside
 from realtime.face.match import NEAR, SAME, Place, apart, matched, place_of
@@ -63,14 +63,10 @@ class Followed:
 
     number: int
     reading: Reading
+    place: Place  # where it was read last
     steady: SteadyAlignment
     seen_at: float  # seconds, when it was last present
     confirmed_at: float  # seconds, when a look found it last
-
-    @property
-    def place(self) -> Place:
-        """Where it was read last."""
-        return place_of(to_template(self.reading.landmarks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,31 +196,31 @@ class Tracker:
 
         Where two read the same face, one is covered by the other: the face belongs to the one that expected it there.
         """
-        read: list[tuple[float, int, Followed, Reading]] = []
+        read: list[tuple[float, int, Followed, Reading, Matrix]] = []
         for followed in self._followed:
             expected = followed.steady.ahead(now)
-            reading = self._landmarker.follow(image, transform(invert(expected), template()))
+            reading = self._landmarker.expected(image, expected)
             if reading.presence < self._settings.presence:
                 self._lose(followed)
             else:
-                surprise = apart(place_of(expected), place_of(to_template(reading.landmarks)))
-                read.append((surprise, followed.number, followed, reading))
+                matrix = to_template(reading.landmarks)
+                read.append((apart(place_of(expected), place_of(matrix)), followed.number, followed, reading, matrix))
         self._followed = []
-        for _, _, followed, reading in sorted(read, key=lambda one: one[:2]):
-            if self._taken(reading):
+        for _, _, followed, reading, matrix in sorted(read, key=lambda one: one[:2]):
+            place = place_of(matrix)
+            if self._taken(place):
                 self._lose(followed)
                 continue
-            followed.reading, followed.seen_at = reading, now
-            followed.steady(to_template(reading.landmarks), now)
+            followed.reading, followed.place, followed.seen_at = reading, place, now
+            followed.steady(matrix, now)
             self._followed.append(followed)
         self._lost = [lost for lost in self._lost if now - lost.seen_at <= self._settings.remember]
 
     def _lose(self, followed: Followed) -> None:
         self._lost.append(Lost(followed.number, followed.place, followed.seen_at))
 
-    def _taken(self, reading: Reading) -> bool:
-        """Whether somebody who is followed is that face already."""
-        place = place_of(to_template(reading.landmarks))
+    def _taken(self, place: Place) -> bool:
+        """Whether somebody who is followed is the face in that place already."""
         return any(apart(place, followed.place) < SAME for followed in self._followed)
 
     def _take_answer(self, image: Image, now: float) -> None:
@@ -332,34 +328,31 @@ class Tracker:
     def _mend(self, followed: Followed, image: Image, detection: Detection, now: float) -> None:
         reading = self._landmarker.find(image, detection.points)
         if reading.presence >= self._settings.presence:
-            followed.reading, followed.steady = reading, self._steady(reading, now)
+            matrix = to_template(reading.landmarks)
+            followed.reading, followed.place, followed.steady = reading, place_of(matrix), self._steady(matrix, now)
 
     def _welcome(self, image: Image, detection: Detection, now: float, known: int | None) -> bool:
         """Follow the face of a detection; whether somebody is followed there now."""
         reading = self._landmarker.find(image, detection.points)
-        taken = self._taken(reading)
+        matrix = to_template(reading.landmarks)
+        place = place_of(matrix)
+        taken = self._taken(place)
         if reading.presence < self._settings.presence or taken:
             return taken
         self._lost = [lost for lost in self._lost if lost.number != known]
         number = known or next(self._numbers)
         logger.info("face %d %s", number, "is back" if known else "is followed")
-        self._followed.append(Followed(number, reading, self._steady(reading, now), now, now))
+        self._followed.append(Followed(number, reading, place, self._steady(matrix, now), now, now))
         return True
 
-    def _steady(self, reading: Reading, now: float) -> SteadyAlignment:
-        return SteadyAlignment(self._settings.smoothing, to_template(reading.landmarks), now)
+    def _steady(self, matrix: Matrix, now: float) -> SteadyAlignment:
+        return SteadyAlignment(self._settings.smoothing, matrix, now)
 
 
 def _face(followed: Followed) -> Face:
     reading = followed.reading
     box, matrix = box_of(reading.landmarks), followed.steady.matrix
     return Face(box, reading.landmarks, reading.presence, followed.number, matrix, reading.blend, reading.irises)
-
-
-def to_template(landmarks: Points) -> Matrix:
-    """Frame px to the template's unit square by the steady ones of landmarks (68, 2)."""
-    steady = list(STEADY)
-    return similarity(landmarks[steady], template()[steady])
 
 
 def box_of(landmarks: Points) -> Box:
@@ -376,6 +369,6 @@ def adrift(landmarks: Points, detection: Detection) -> bool:
     """Whether landmarks (68, 2) have slid off the face that the detection shows."""
     expected = similarity(detection.points, template_five())
     actual = to_template(landmarks)
-    middle = landmarks[list(STEADY)].mean(0)
+    middle = steady_of(landmarks).mean(0)
     shift = (expected - actual) @ np.array([*middle, 1.0])
     return bool(np.linalg.norm(shift) > ADRIFT)

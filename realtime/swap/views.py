@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime.face.face import Face
-from realtime.face.geometry import Image, Matrix, align
+from realtime.face.geometry import Image, Matrix, align, within_crop
 from realtime.pool import Scratch
 
 
@@ -34,8 +34,4 @@ def crops_of(image: Image, faces: Sequence[Face], size: int, coverage: float, sc
 
 def crop_of(face: Face, size: int, coverage: float = 1.0) -> Matrix:
     """Frame pixels to pixels of a crop of size x size that shows coverage times the template's square, (2, 3)."""
-    matrix = face.to_template / coverage
-    matrix[:, 2] += 0.5 - 0.5 / coverage
-    matrix *= size
-    matrix[:, 2] -= 0.5
-    return np.asarray(matrix, np.float32)
+    return within_crop(face.to_template, size, coverage)

@@ -9,8 +9,7 @@ import pytest
 from bench.footage import RULER, STILL, Flicker, alike_of, clips_in, flicker_of, measure, portrait, unswapped
 from realtime.errors import SourceMissing
 from realtime.face.face import Face
-from realtime.face.geometry import crop_matrix, template, to_pixels
-from realtime.face.track import to_template
+from realtime.face.geometry import crop_matrix, template, to_pixels, to_template
 from realtime.frame import Frame
 from realtime.settings import load
 from realtime.swap.compose import Swapped, SwappedFace, compose

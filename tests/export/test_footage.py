@@ -10,8 +10,8 @@ import torch
 from export.__main__ import main
 from export.quantize import KEPT
 from realtime.face.face import Face
-from realtime.face.geometry import template
-from realtime.face.track import box_of, to_template
+from realtime.face.geometry import template, to_template
+from realtime.face.track import box_of
 from realtime.swap.consent import Consent
 from realtime.swap.contract import Contract
 from realtime.swap.envelope import ModelFile

@@ -12,11 +12,11 @@ from skimage import data
 from realtime.errors import SettingsError
 from realtime.face.detect import Detector
 from realtime.face.face import Detection, Face
-from realtime.face.geometry import Image, template, transform
+from realtime.face.geometry import Image, template, to_template, transform
 from realtime.face.landmarks import Landmarker
 from realtime.face.look import Aside
 from realtime.face.match import SAME, apart, place_of
-from realtime.face.track import Tracker, TrackingSettings, to_template
+from realtime.face.track import Tracker, TrackingSettings
 from realtime.frame import Frame
 from realtime.swap.session import SessionSettings
 from tests.models import write_landmarker
