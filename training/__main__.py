@@ -153,6 +153,9 @@ def train(
             "--from", metavar="embedded|scratch|NAME|PATH", help="NAME: only a new decoder learns, beside it."
         ),
     ] = EMBEDDED,
+    encoder: Annotated[
+        str | None, typer.Option(metavar="stays|learns", help="An embedded one stays where nothing is said.")
+    ] = None,
     size: Annotated[
         int | None, typer.Option(help="Instead of the preset's: pixels of the crop that goes in and of the face.")
     ] = None,
@@ -192,7 +195,7 @@ def train(
             raise LiveswapError(
                 "--finish-gan runs in one process: train with many, then --resume --finish-gan with one"
             )
-        begun = start_of(preset, start, size)
+        begun = start_of(preset, start, size, encoder)
         eyes = Features(landmark_trunk(MODELS / "landmarks.onnx")).to(where) if features else None
         if processes.leads:
             write_sources(facesets, out)

@@ -26,7 +26,7 @@ from training.model import DecoderShape, SwapNet
 from training.own import SHOWN, crossings, draw, show, sized
 from training.step import Drawn, Step
 from training.swap import FILE, SwapSettings, hold_still, optimiser_of
-from training.warped import Warped
+from training.warped import Shown, Warped
 from training.watching import Watcher
 
 logger = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ def finish(
     if {one.name: one.digest for one in facesets} != record["training_sets"]:
         raise LiveswapError(f"{out / FILE} learned from other facesets than these")
     shapes = net.encoder.shape, DecoderShape.read(record["decoder"])
-    batches = Warped(facesets, *shapes, record["batch"], record["seed"])
+    batches = Warped(facesets, *shapes, record["batch"], record["seed"], shown=Shown.of(record))
     tests = {faceset.name: batches.clean(faceset, SHOWN) for faceset in facesets}
     torch.manual_seed(record["seed"])
     judge = Judge().to(where)

@@ -105,17 +105,18 @@ def _below(prefix: str, weights: State) -> State:
     return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
 
 
-def fill(net: SwapNet, origin: Origin) -> None:
+def fill(net: SwapNet, origin: Origin, starts: Mapping[str, str] | None = None) -> None:
     """Starts net from origin, its encoder and decoders resampled where the crops have another size.
 
-    An identity that origin lacks starts from its first one. Raises LiveswapError where widths differ.
+    starts: from which of origin's identities one starts that origin lacks; from its first one where nothing is said.
+    Raises LiveswapError where widths differ.
     """
     _check("code", origin.encoder_shape.code, net.encoder.shape.code)
     _check("squeeze", origin.encoder_shape.squeeze, net.encoder.shape.squeeze)
     _load(net.encoder, _encoder_of_size(net.encoder, origin))
     _load(net.auxiliary, origin.auxiliary)
     for name, decoder in net.decoders.items():
-        start = name if name in origin.decoders else next(iter(origin.decoders))
+        start = name if name in origin.decoders else (starts or {}).get(name, next(iter(origin.decoders)))
         if start != name:
             logger.info("%s starts from %s", name, start)
         assert isinstance(decoder, Decoder)

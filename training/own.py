@@ -35,7 +35,7 @@ from training.processes import ALONE, Processes
 from training.snapshots import Snapshots
 from training.step import AUTO, Step
 from training.swap import FILE, PREVIEW, SwapSettings, hold_still, optimiser_of
-from training.warped import Warped
+from training.warped import Shown, Warped
 from training.watching import All, Watcher
 
 logger = logging.getLogger(__name__)
@@ -75,14 +75,16 @@ def train_own(
     learning = tuple(faceset.name for faceset in facesets)
     check_people(learning, start.against, settings.batch)
     names = (*learning, *((start.against,) if start.against else ()))
-    batches = Warped(facesets, start.encoder, start.decoder, settings.batch, settings.seed, processes)
+    stays, shown = begun(out) if resume else (start.stays, start.shown)
+    batches = Warped(facesets, start.encoder, start.decoder, settings.batch, settings.seed, processes, shown)
     if not resume and (out / FILE).exists():
         raise LiveswapError(f"{out} holds a training already, wanted --resume to go on, or another --out")
     torch.manual_seed(settings.seed)
     net = SwapNet(start.encoder, start.decoder, names)
     if start.origin and not resume:
-        fill(net, start.origin)
-    if start.against:
+        new = [one for one in facesets if one.name not in start.origin.decoders]
+        fill(net, start.origin, {one.name: most_alike(start, batches.some(one, SHOWN)) for one in new})
+    if stays:
         hold_still(net, learning)
     net = net.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average, optimiser, state = Average(net, settings.average), optimiser_of(net, settings), State()
@@ -115,14 +117,15 @@ def train_own(
         with sized(settings.batch):
             alone.precision = decided(settings.precision, alone, batches(0), processes)
     told = all(faceset.blend is not None for faceset in facesets)
-    step = processes.joined(alone, idle=not told and not start.against)
+    step = processes.joined(alone, idle=not told and not stays)
     tests = {faceset.name: batches.clean(faceset, SHOWN) for faceset in facesets}
     logger.info("own: %s, from step %d", {f.name: len(f.learned) for f in facesets}, state.step)
 
     about = {
         **wanted, "consent": consent, "tone": list(TONE), "data": "own", "faces": {f.name: len(f) for f in facesets},
-        "losses": asdict(settings.weights), "only": list(learning) if start.against else [],
+        "losses": asdict(settings.weights), "only": list(learning) if stays else [],
         "start": start.origin.summary() if start.origin else {}, "features": features is not None,
+        "shown": shown.record(),
         "optimisation": {name: getattr(settings, name) for name in OPTIMISATION}, "precision": alone.precision,
     }  # fmt: skip
     if snapshots is not None:
@@ -167,6 +170,26 @@ def train_own(
         keep(state)  # so that there is something to go back to, and a first preview
     with sized(settings.batch):
         return fit(course, plan, optimiser, average, state)
+
+
+def begun(out: Path) -> tuple[bool, Shown]:
+    """Whether decoders alone learn in the training in out, and what it is shown. Raises LiveswapError."""
+    said = checkpoint.load(out / FILE, checkpoint.SWAP)["record"]
+    return bool(said.get("only")), Shown.of(said)
+
+
+@torch.no_grad()
+def most_alike(start: Start, batch: PairBatch) -> str:
+    """The identity to start from whose drawing of these faces is most like they are (SSIM). start has an origin."""
+    assert start.origin is not None
+    net = SwapNet(start.encoder, start.decoder, start.origin.decoders).eval()
+    fill(net, start.origin)
+    truth, points, where = truth_of(batch), torch.from_numpy(batch.points), torch.device("cpu")
+
+    def alike(name: str) -> float:
+        return float(scores(draw(net, name, batch, where)[0], truth, points)["face_ssim"].nanmean())
+
+    return max(net.decoders, key=alike)
 
 
 def check_people(learning: Sequence[str], against: str, batch: int) -> None:

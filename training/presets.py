@@ -10,9 +10,12 @@ from realtime.errors import SettingsError
 from realtime.swap.identity import MODELS
 from training.model import DecoderShape, EncoderShape
 from training.origin import Origin
+from training.warped import FAR, NEAR, Shown
 
 EMBEDDED: Final = "embedded"
 SCRATCH: Final = "scratch"
+STAYS: Final = "stays"  # the encoder, and decoders alone learn
+LEARNS: Final = "learns"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,30 +43,45 @@ class Start:
     origin: Origin | None  # None: from scratch
     encoder: EncoderShape
     decoder: DecoderShape
-    against: str = ""  # an embedded identity whose encoder stays as it is; empty where the encoder learns as well
+    against: str = ""  # an embedded identity beside which a single person learns
+    stays: bool = False  # whether the encoder stays as it is, and decoders alone learn
+    shown: Shown = FAR  # how unlike the person's face is what the encoder sees of it
 
 
-def start_of(preset: str, source: str, size: int | None = None) -> Start:
+def start_of(preset: str, source: str, size: int | None = None, encoder: str | None = None) -> Start:
     """What a preset's training starts from: EMBEDDED, SCRATCH, an embedded identity's name, or a path.
 
-    A path is that of a swap.pt or of a folder of model files. size: px, in place of the preset's. Raises SettingsError,
-    LiveswapError.
+    A path is that of a swap.pt or of a folder of model files. size: px, in place of the preset's. encoder: STAYS or
+    LEARNS; where nothing is said, an embedded encoder in its own size stays. Raises SettingsError, LiveswapError.
     """
+    if encoder not in (None, STAYS, LEARNS):
+        raise SettingsError(f"--encoder {encoder} is unknown, wanted {STAYS} or {LEARNS}")
     if preset not in PRESETS:
         raise SettingsError(f"the preset {preset!r} is unknown, wanted one of {', '.join(PRESETS)}")
     chosen = PRESETS[preset]
     size = size or chosen.size
     if source == SCRATCH:
+        if encoder == STAYS:
+            raise SettingsError(f"--encoder {STAYS} with --from {SCRATCH}: an encoder that knows nothing must learn")
         return Start(None, EncoderShape(size=size), DecoderShape(size=size))
     path = Path(source)
     is_path = path.suffix == ".pt" or path.is_dir()
     origin = Origin.read(path if is_path else chosen.models)
-    encoder, decoder = replace(origin.encoder_shape, size=size), replace(origin.decoder_shape, size=size)
+    shapes = replace(origin.encoder_shape, size=size), replace(origin.decoder_shape, size=size)
+    own = source == EMBEDDED and origin.encoder_shape.size == size
+    if encoder == STAYS and not (own or source in origin.decoders):
+        raise SettingsError(
+            f"--encoder {STAYS} with --from {source} and {size} px: only an embedded encoder of 128 or "
+            f"160 px can stay, because the model file needs it"
+        )
     if source == EMBEDDED or is_path:
-        return Start(origin, encoder, decoder)
+        stays = own and encoder != LEARNS
+        return Start(origin, *shapes, stays=stays, shown=NEAR if stays else FAR)
     if source not in origin.decoders:
         known = ", ".join((EMBEDDED, SCRATCH, *origin.decoders))
         raise SettingsError(f"--from {source} is unknown, wanted {known}, or the path of a checkpoint")
     if origin.encoder_shape.size != size:
         raise SettingsError(f"there is no embedded encoder of {size} px, wanted --preset small or live with {source}")
-    return Start(origin, encoder, decoder, against=source)
+    if encoder == LEARNS:
+        raise SettingsError(f"--encoder {LEARNS} with --from {source}: beside an embedded identity its encoder stays")
+    return Start(origin, *shapes, against=source, stays=True, shown=NEAR)

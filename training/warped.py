@@ -1,7 +1,8 @@
 """Cuts batches in which each person's warped, relit and badly filmed faces are to become that person's faces."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -17,8 +18,28 @@ from training.processes import ALONE, Processes
 
 JITTER: Final = Jitter(scale=0.08, degrees=8, shift=0.04)
 STILL: Final = Jitter(scale=0, degrees=0, shift=0)
-WARP: Final = 0.022  # of the crop's width: far enough that the decoder must know its person
-RELIT: Final = 0.5  # of the faces get the light of another one
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How unlike the person's face is what the encoder sees of it."""
+
+    warp: float  # of the crop's width, the standard deviation of a smooth displacement
+    relit: float = 0.5  # of the faces get the mean and spread of another one's colours, and are to be drawn without
+
+    def record(self) -> dict[str, float]:
+        """As a checkpoint keeps it."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> "Shown":
+        """What a training was shown, from its checkpoint's record; those of before it was kept all saw the same."""
+        return cls(**record["shown"]) if "shown" in record else FAR
+
+
+FAR: Final = Shown(0.022)  # far enough that a decoder must know its person, whatever an encoder leaves of the other one
+# An encoder that has learned to leave the person out needs no help, and what was warped is drawn blurred.
+NEAR: Final = Shown(0.004)
 
 Row = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]  # picture, target, points
 
@@ -34,9 +55,10 @@ class Warped:
         batch: int,
         seed: int,
         processes: Processes = ALONE,
+        shown: Shown = FAR,
     ) -> None:
         """batch: faces in all processes together. Raises SettingsError where they cannot be shared out evenly."""
-        self._facesets, self._encoder, self._size = tuple(facesets), encoder, decoder.size
+        self._facesets, self._encoder, self._size, self._shown = tuple(facesets), encoder, decoder.size, shown
         self._seed, self._webcam = seed, Webcam(seed, 0.5)
         self._template = template_points(1.0).numpy()
         each = max(1, batch // len(facesets))
@@ -57,6 +79,11 @@ class Warped:
             rows = rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)]
         return self.as_they_are(faceset, rows)
 
+    def some(self, faceset: Faceset, count: int) -> PairBatch:
+        """count of the faces that training may see, from all over, as they are."""
+        rows = faceset.learned
+        return self.as_they_are(faceset, rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)])
+
     def as_they_are(self, faceset: Faceset, rows: NDArray[np.int64]) -> PairBatch:
         """These faces, neither moved nor warped."""
         chosen = [(faceset, int(row)) for row in rows]
@@ -74,9 +101,9 @@ class Warped:
         picture = np.ascontiguousarray(face[..., :3])
         if rng is None:
             return warp(picture, to_picture, small), target, points
-        if chance(rng, RELIT):
+        if chance(rng, self._shown.relit):
             picture = self._relit(picture, face[..., 3], rng)
-        return self._webcam(elastic(picture, to_picture, small, rng, WARP), rng), target, points
+        return self._webcam(elastic(picture, to_picture, small, rng, self._shown.warp), rng), target, points
 
     def _relit(self, picture: Image, mask: NDArray[np.uint8], rng: Generator) -> Image:
         """In the light of a random face of anybody, by a random amount."""

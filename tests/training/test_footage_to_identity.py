@@ -62,7 +62,7 @@ def test_each_of_two_people_becomes_the_other_better_than_without_training(
     model = tmp_path / "bob.onnx"
     assert export(monkeypatch, str(out), "--identity", "bob", "--out", model, "--threads", 1) == 0
     photo = write_folder(tmp_path / "photos", last_of(talks / "ann" / "ann-3.mp4")) / "000.png"
-    before, after = swap(photo, model)
+    before, after = swap(photo, model, "--size", "small")
     changed = np.abs(before.astype(int) - after).mean(2)
     assert changed[70:150, 130:190].mean() > 15  # the face; in ann's colours, as composing has it
     assert changed[:30].mean() < 2  # the wall

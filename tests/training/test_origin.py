@@ -71,12 +71,13 @@ def test_a_network_comes_back_out_of_its_checkpoint(tmp_path: Path) -> None:
     torch.testing.assert_close(drawn(after, "bob"), drawn(before, "bob"))
 
 
-def test_whom_the_origin_lacks_starts_from_its_first(tmp_path: Path) -> None:
+def test_whom_the_origin_lacks_starts_from_its_first_or_from_whom_is_said(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    before, after = network(), network(names=("bob", "cid"))
-    fill(after, Origin.read(exported(before, tmp_path)))
+    before, after = network(), network(names=("bob", "cid", "dan"))
+    fill(after, Origin.read(exported(before, tmp_path)), {"dan": "bob", "bob": "ann"})
     torch.testing.assert_close(drawn(after, "cid"), drawn(before, "ann"))
     torch.testing.assert_close(drawn(after, "bob"), drawn(before, "bob"))
+    torch.testing.assert_close(drawn(after, "dan"), drawn(before, "bob"))
 
 
 def test_an_encoder_without_a_window_on_the_mouth_gives_the_same_code_in_one_with_it(tmp_path: Path) -> None:

@@ -20,16 +20,17 @@ from training import own
 from training.batches import PairBatch
 from training.checkpoint import SWAP, load, load_swap
 from training.directions import evaluate_own
+from training.evaluate import as_bytes
 from training.faceset import Faceset
 from training.loop import Plan, State
 from training.losses import toned
-from training.model import DecoderShape, EncoderShape, SwapNet
+from training.model import Decoder, DecoderShape, EncoderShape, SwapNet
 from training.origin import Origin
 from training.own import train_own
-from training.presets import Start, start_of
+from training.presets import LEARNS, STAYS, Start, start_of
 from training.step import Drawn, Step
 from training.swap import SwapSettings
-from training.warped import Warped, relit
+from training.warped import FAR, NEAR, Warped, relit
 
 ENCODER = EncoderShape(size=32, squeeze=16, eyes=16, mouth=16, code=64)
 DECODER = DecoderShape(size=32, code=64, widths=(16, 32, 32, 32, 16))
@@ -147,13 +148,46 @@ def test_the_last_checkpoints_and_the_best_one_stay(people: tuple[str, str], tmp
     assert len(list((tmp_path / "previews").iterdir())) == 7
 
 
-def test_against_an_embedded_identity_only_the_new_decoder_learns(people: tuple[str, str], tmp_path: Path) -> None:
+def origin_of(*names: str) -> tuple[SwapNet, Origin]:
+    """A network with decoders of these names, and what starts from it."""
     torch.manual_seed(0)
     encoder, decoder = TINY
-    net = SwapNet(encoder, decoder, ["birch"]).eval()
-    weights = {"birch": dict(net.decoders["birch"].state_dict())}
-    origin = Origin(dict(net.encoder.state_dict()), encoder, weights, decoder, {}, {})
-    start = Start(origin, encoder, decoder, against="birch")
+    net = SwapNet(encoder, decoder, names).eval()
+    weights = {name: dict(net.decoders[name].state_dict()) for name in names}
+    return net, Origin(dict(net.encoder.state_dict()), encoder, weights, decoder, {}, {})
+
+
+def test_an_encoder_that_stays_does_so_after_a_resume_too(people: tuple[str, str], tmp_path: Path) -> None:
+    net, origin = origin_of("birch")
+    start = Start(origin, *TINY, stays=True, shown=NEAR)
+    train_own(people, tmp_path, Plan(steps=2), start, settings=FEW)
+    half = load(tmp_path / "swap.pt", SWAP)["average"]
+    train_own(people, tmp_path, Plan(steps=4), Start(None, *TINY), True, FEW)
+    after, decoders, said = load_swap(tmp_path / "swap.pt")
+    assert (said["only"], said["shown"], said["steps"]) == (["aster", "cedar"], NEAR.record(), 4)
+    torch.testing.assert_close(after.state_dict(), net.encoder.state_dict())
+    assert any(
+        (value != half[f"decoders.cedar.{name}"]).any() for name, value in decoders["cedar"].state_dict().items()
+    )
+
+
+def test_a_new_decoder_starts_from_whoever_is_most_alike(people: tuple[str, str], tmp_path: Path) -> None:
+    net, origin = origin_of("birch", "dahlia")
+    for decoder in net.decoders.values():
+        assert isinstance(decoder, Decoder)
+        torch.nn.init.normal_(decoder.layers[-2].weight, std=0.3)  # type: ignore[arg-type]
+    decoders = {name: dict(net.decoders[name].state_dict()) for name in net.decoders}
+    start, faceset = Start(replace(origin, decoders=decoders), *TINY, stays=True), Faceset.open(people[0])
+    batch = Warped([faceset], *TINY, 1, 0).some(faceset, 4)
+    for name in decoders:
+        drawn = as_bytes(own.draw(net, name, batch, torch.device("cpu"))[0])
+        alike = replace(batch, targets=np.concatenate([drawn, np.full_like(drawn[..., :1], 255)], 3))
+        assert own.most_alike(start, alike) == name
+
+
+def test_against_an_embedded_identity_only_the_new_decoder_learns(people: tuple[str, str], tmp_path: Path) -> None:
+    net, origin = origin_of("birch")
+    start = Start(origin, *TINY, against="birch", stays=True)
     train_own(people[:1], tmp_path / "run", Plan(steps=2), start, settings=FEW)
     after, decoders, said = load_swap(tmp_path / "run" / "swap.pt")
     assert said["only"] == ["aster"]
@@ -311,6 +345,29 @@ def test_a_size_takes_the_place_of_the_presets() -> None:
     assert other.encoder.size == other.decoder.size == 96
     with pytest.raises(LiveswapError, match="a multiple of 16"):
         start_of("small", "embedded", 100)
+
+
+@pytest.mark.parametrize(
+    ("source", "encoder", "stays"),
+    [("embedded", None, True), ("embedded", LEARNS, False), ("cedar", None, True), ("scratch", None, False)],
+)
+def test_an_embedded_encoder_stays_unless_it_shall_learn(source: str, encoder: str | None, stays: bool) -> None:
+    start = start_of("small", source, encoder=encoder)
+    assert (start.stays, start.shown) == (stays, NEAR if stays else FAR)
+
+
+@pytest.mark.parametrize(
+    ("preset", "source", "encoder", "sentence"),
+    [
+        ("small", "embedded", "melts", "--encoder melts is unknown, wanted stays or learns"),
+        ("small", "scratch", STAYS, "an encoder that knows nothing must learn"),
+        ("large", "embedded", STAYS, "only an embedded encoder of 128 or 160 px can stay"),
+        ("small", "cedar", LEARNS, "beside an embedded identity its encoder stays"),
+    ],
+)
+def test_what_an_encoder_cannot_do_is_said(preset: str, source: str, encoder: str, sentence: str) -> None:
+    with pytest.raises(LiveswapError, match=sentence):
+        start_of(preset, source, encoder=encoder)
 
 
 def test_presets_start_from_the_embedded_models() -> None:
