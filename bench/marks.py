@@ -18,9 +18,11 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.marks_clips import Clip, Marked, clips
-from bench.marks_null import HOP_S, STRETCH_S, Null, evidences, measure
+from bench.marks_docs import Pages
+from bench.marks_null import OTHERS, Null, measure
 from bench.marks_plot import plot
-from bench.marks_ways import Way, ways
+from bench.marks_takes import HOP, STARTS, STRETCH_S
+from bench.marks_ways import FPS, Way, ways
 from bench.report import said, with_origin, write
 from realtime.__main__ import DEMO
 from realtime.egress.evidence import FALSE_ALARMS, Gatherer, Grey, Reader, Reading
@@ -29,8 +31,9 @@ from realtime.status import speak
 
 LENGTHS_S: Final = (2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0)  # tried for how many seconds it takes
 SECONDS: Final = 10.0  # of each film
-OTHERS_HOP_S: Final = 1.25  # from one stretch to the next, on ways that are no targets; HOP_S on those that are
-UNMARKED: Final = 10_000  # stretches
+HOP_S: Final = 0.5  # from one marked stretch to the next, on ways that are targets: they overlap
+OTHERS_HOP_S: Final = 1.25  # on the others
+UNMARKED: Final = 10_000  # different stretches
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +56,13 @@ def marks(
     others: Annotated[int, typer.Option(min=1, max=1000, help="Films, on the other ways.")] = 2,
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the numbers as JSON as well.")] = None,
     picture: Annotated[Path | None, typer.Option("--plot", metavar="FILE.png", help="Draw them as well.")] = None,
+    docs: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write them into benchmarks.md and marks.md there.")
+    ] = None,
 ) -> None:
     """What the invisible mark survives: stretches of 5 s on some thirty ways; and 10,000 stretches without a mark."""
     speak(0)
+    pages = None if docs is None else Pages.read(docs)  # what is wrong with them is said before minutes have passed
     os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder speaks of errors alone
     cv2.setNumThreads(1)  # the work is shared out among films
     threads, progress = os.cpu_count() or 1, Progress()
@@ -72,7 +79,7 @@ def marks(
         "psnr_db": round(looks[0], 2),
         "ssim": round(looks[1], 5),
         "stretch_s": STRETCH_S,
-        "unmarked": summary(null),
+        "unmarked": summary(null, films),
         "ways": [row(way, [trial for trial in trials if trial.way == way.name]) for way in chosen],
     }
     console = Console()
@@ -82,6 +89,8 @@ def marks(
         plot(null, numbers["ways"], picture)
     if out is not None:
         write(out, with_origin(numbers, shlex.join(["liveswap-bench", *sys.argv[1:]])))
+    if pages is not None:
+        pages.measured(numbers, picture).write()
 
 
 class Progress:
@@ -97,21 +106,16 @@ class Progress:
 
 
 def unmarked(films: Sequence[Clip], wanted: int, threads: int, progress: Progress) -> Null:
-    """What is found where there is nothing: the films as they are, and after VP8, which leaves patterns of its own."""
-    plain, packed = ways()[0], ways()[2]
-    with ThreadPoolExecutor(threads) as pool:
-        jobs = [pool.submit(evidences, film, way, HOP_S) for film in films for way in (plain, packed)]
-        all_ = [one for job in jobs for one in job.result()]
-    progress.say("different unmarked stretches", len(all_), len(all_))
+    """What is found where there is nothing."""
     told = 0
 
     def tell(done: int, of: int) -> None:
         nonlocal told
-        if done - told >= of // 10 or done == of:
+        if done - told >= of // 20 or done == of:
             told = done
             progress.say("unmarked stretches read", done, of)
 
-    return measure(all_, wanted, threads, tell)
+    return measure(films, wanted, threads, tell)
 
 
 def survived(
@@ -180,18 +184,25 @@ def row(way: Way, trials: Sequence[Trial]) -> dict[str, Any]:
     }
 
 
-def summary(null: Null) -> dict[str, Any]:
+def summary(null: Null, films: Sequence[Clip]) -> dict[str, Any]:
     """What was found where there was nothing."""
     return {
         "stretches": len(null.strengths),
-        "different": null.stretches,
+        "different": null.different,
+        "takes": null.takes,
+        "stretches_of_a_take": STARTS,
+        "apart_s": round(HOP / FPS, 2),
+        "footage_s": round(sum(len(film.once) for film in films) / FPS, 1),
+        "rendered_s": round(len(films[0].once) / FPS, 1),  # the demo
+        "further_keys": OTHERS,
         "false_alarms": null.alarms,
         "strongest": round(float(null.strengths[-1]), 2),
-        "strongest_with_our_key": round(null.own, 2),
+        "strongest_with_other_keys": round(float(null.others[-1]), 2),
         "threshold": round(null.threshold, 2),
         "looks": null.looks,
         "effective_looks": round(null.effective),
         "deviation": round(null.deviation, 4),
+        "deviation_with_other_keys": round(null.others_deviation, 4),
         "rate_at_threshold": float(f"{float(null.expected(np.array(null.threshold))):.2e}"),
     }
 
@@ -220,6 +231,6 @@ def sentence(numbers: dict[str, Any]) -> str:
     null = numbers["unmarked"]
     return (
         f"PSNR {numbers['psnr_db']:.1f} dB, SSIM {numbers['ssim']:.4f}; {null['false_alarms']} false alarms in "
-        f"{null['stretches']} stretches without a mark, the strongest {null['strongest']:.1f}, "
+        f"{null['different']} different stretches without a mark, the strongest {null['strongest']:.1f}, "
         f"threshold {null['threshold']:.1f} for {FALSE_ALARMS:g}"
     )

@@ -25,6 +25,12 @@ class Clip:
 
     name: str
     pictures: Sequence[Image]
+    turns: int | None = None  # pictures after which it plays backwards; None: it does not
+
+    @property
+    def once(self) -> Sequence[Image]:
+        """Without what is there twice."""
+        return self.pictures[: self.turns]
 
     @classmethod
     def read(cls, path: Path, seconds: float) -> "Clip":
@@ -40,7 +46,8 @@ class Clip:
         if len(shown) < 2:
             raise SourceError(f"{path} holds {len(shown)} pictures, wanted two or more")
         there_and_back = shown + shown[-2:0:-1]
-        return cls(path.stem, [there_and_back[n % len(there_and_back)] for n in range(round(seconds * 30))])
+        pictures = [there_and_back[n % len(there_and_back)] for n in range(round(seconds * 30))]
+        return cls(path.stem, pictures, len(shown))
 
 
 def clips(demo: Path, footage: Path | None, seconds: float) -> tuple[Clip, ...]:

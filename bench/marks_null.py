@@ -1,5 +1,6 @@
-"""What the reader finds where there is no mark: the strengths of unmarked stretches under many keys."""
+"""What the reader finds where there is no mark: the strengths of unmarked stretches, and the law that they follow."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,22 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.marks_clips import Clip
-from bench.marks_ways import Way, greys
-from realtime.egress.evidence import FALSE_ALARMS, Complex, Gatherer, Reader, evened
+from bench.marks_takes import STARTS, Take, evidences, takes
+from realtime.egress.evidence import FALSE_ALARMS, Complex, Reader, Search, evened
 from realtime.egress.pattern import GRID
 
-STRETCH_S: Final = 5.0
-HOP_S: Final = 0.5  # from one stretch to the next: they overlap
+OTHERS: Final = 2  # keys of each take beside our own
 
 
 @dataclass(frozen=True, slots=True)
 class Null:
     """The strengths of unmarked stretches, sorted, each the best of so many looks."""
 
-    strengths: NDArray[np.float64]
+    strengths: NDArray[np.float64]  # with our own key
+    others: NDArray[np.float64]  # with random keys, several for each stretch
     looks: int
-    stretches: int  # different ones; each is read with many keys
-    own: float  # the strongest with our own key
+    different: int  # stretches of which no two have the same evidence, to the bit
+    takes: int
 
     @property
     def threshold(self) -> float:
@@ -34,8 +35,8 @@ class Null:
 
     @property
     def alarms(self) -> int:
-        """How many were called marked."""
-        return int((self.strengths >= self.threshold).sum())
+        """How many were called marked, with whichever key."""
+        return int((self.strengths >= self.threshold).sum() + (self.others >= self.threshold).sum())
 
     @property
     def effective(self) -> float:
@@ -55,55 +56,55 @@ class Null:
     @property
     def deviation(self) -> float:
         """The largest distance between the measured shares and those of the fit (Kolmogorov-Smirnov)."""
-        n = len(self.strengths)
-        return float(np.abs((1 - (np.arange(n) + 0.5) / n) - self.expected(self.strengths)).max())
+        return self._distance(self.strengths)
+
+    @property
+    def others_deviation(self) -> float:
+        """The same for the random keys, with the fit of our own."""
+        return self._distance(self.others)
+
+    def _distance(self, strengths: NDArray[np.float64]) -> float:
+        n = len(strengths)
+        return float(np.abs((1 - (np.arange(n) + 0.5) / n) - self.expected(strengths)).max())
 
 
-def evidences(clip: Clip, way: Way, hop: float = HOP_S) -> list[Complex]:
-    """Of every stretch of a clip on one way."""
-    pictures, out = greys(clip.pictures) if way.go is greys else way.go(clip.pictures), []
-    length, step = round(STRETCH_S * way.fps), max(1, round(hop * way.fps))
-    for start in range(0, max(1, len(pictures) - length + 1), step):
-        gatherer = Gatherer()
-        for number, picture in enumerate(pictures[start : start + length]):
-            gatherer.add(picture, (start + number) / way.fps)
-        found = gatherer.evidence()
-        if found is not None:
-            out.append(found)
-    return out
-
-
-def measure(all_: Sequence[Complex], wanted: int, threads: int, told: Callable[[int, int], None]) -> Null:
-    """At least so many strengths: every stretch with as many keys as it takes, and with our own."""
+def measure(films: Sequence[Clip], wanted: int, threads: int, told: Callable[[int, int], None]) -> Null:
+    """At least so many different stretches, as many of each film, each read with our own key and with others."""
     reader = Reader()
-    keys = -(-wanted // len(all_))
-    strengths: list[float] = []
+    each = -(-wanted // (STARTS * len(films)))
+    jobs = [(film, take) for number, film in enumerate(films) for take in takes(film, each, number)]
+    strengths: list[list[float]] = []
+    seen: set[bytes] = set()
     with ThreadPoolExecutor(threads) as pool:
-        jobs = [pool.submit(_strengths, one, reader, keys, number) for number, one in enumerate(all_)]
-        own = [pool.submit(reader.read, one) for one in all_]
-        for job in jobs:
-            strengths += job.result()
-            told(len(strengths), keys * len(all_))
-        strongest = max(one.result().strength for one in own)
-    looks = len(reader.periods) * 2 * GRID * GRID
-    return Null(np.sort(np.array(strengths)), looks, len(all_), strongest)
+        work = [pool.submit(_taken, film, take, reader, number) for number, (film, take) in enumerate(jobs)]
+        for job in work:
+            found, digests = job.result()
+            strengths += found
+            seen.update(digests)
+            told(len(strengths), STARTS * len(jobs))
+    looks = reader.read(evidences(*jobs[0], 1)[0]).looks
+    own, *others = np.array(strengths).T
+    return Null(np.sort(own), np.sort(np.concatenate(others)), looks, len(seen), len(jobs))
 
 
-def _strengths(evidence: Complex, reader: Reader, keys: int, seed: int) -> list[float]:
-    """The best of all looks, for each of so many random keys."""
+def _taken(film: Clip, take: Take, reader: Reader, number: int) -> tuple[list[list[float]], list[bytes]]:
+    """Of each stretch of a take, the strength with each key, ours first; and a digest of its evidence."""
+    searches = [reader.moving, *(Search.of(f"{number} {other}".encode(), False) for other in range(OTHERS))]
+    found = evidences(film, take)
+    digests = [hashlib.blake2b(np.ascontiguousarray(one).tobytes(), digest_size=16).digest() for one in found]
+    return [strengths_of(one, searches, reader.periods) for one in found], digests
+
+
+def strengths_of(evidence: Complex, searches: Sequence[Search], periods: Sequence[float]) -> list[float]:
+    """What each search says of the evidence, as its own `read` would; all share what does not depend on the key."""
     even = evened(evidence)
     side = min(even.shape)
-    drawn = np.random.default_rng(seed)
-    search = reader.moving
-    size = np.abs(search.key)
-    turned = [(size * np.exp(2j * np.pi * drawn.random(size.shape))).astype(np.complex64) for _ in range(keys)]
-    best = np.zeros(keys)
-    for period in reader.periods:
-        for heard, power in search.spectra(even, period * side):
-            for number, key in enumerate(turned):
-                found = largest(heard * key) / power
-                best[number] = max(best[number], found)
-    return [float(one) for one in best]
+    best = [(-1.0, 1.0)] * len(searches)  # strength, and at which size of the tile
+    for period in periods:
+        for heard, power in searches[0].spectra(even, period * side):
+            for number, search in enumerate(searches):
+                best[number] = max(best[number], (largest(heard * search.key) / power, period))
+    return [search.read(evidence, (period,)).strength for search, (_, period) in zip(searches, best, strict=True)]
 
 
 def largest(spectrum: Complex) -> float:
