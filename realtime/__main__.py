@@ -21,6 +21,7 @@ from rich.console import Console
 from realtime import album, cards, options, roster
 from realtime import report as reports
 from realtime.carrying import Models, carry, make_folder, no_keys
+from realtime.cores import usable
 from realtime.devices import devices
 from realtime.doctor.command import doctor
 from realtime.errors import LiveswapError, MissingExtra, SettingsError
@@ -256,7 +257,7 @@ def serve_with_workers(settings: Settings, media: Any, asked: Any, threads: int 
     from realtime.webrtc import front, server, workers
 
     if threads is None:
-        share = workers.threads_each(settings.threads, asked.workers, workers.cores())
+        share = workers.threads_each(settings.threads, asked.workers, usable())
         settings = replace(settings, threads=share)
     try:
         serving = server.served(front.listening(settings, media, asked, verbose), asked, typer.echo)

@@ -84,6 +84,11 @@ def keep_to(cores: Cores | None) -> None:
         os.sched_setaffinity(0, cores)  # 0 is the calling thread, not its process
 
 
+def usable() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
 def written(cores: Collection[int]) -> str:
     """As a list such as 0-3,8."""
     runs: list[list[int]] = []

@@ -39,12 +39,16 @@ class Mailbox(Generic[T]):
         self._changed.set()
         return displaced
 
-    async def take(self) -> T:
-        """The item, as soon as there is one. Raises EndOfStream once the mailbox is closed and empty."""
+    async def filled(self) -> None:
+        """Waits until there is an item, and leaves it. Raises EndOfStream once the mailbox is closed and empty."""
         while not self._slot:
             if self._closed:
                 raise EndOfStream("this mailbox is closed and empty")
             await self._change()
+
+    async def take(self) -> T:
+        """The item, as soon as there is one. Raises EndOfStream once the mailbox is closed and empty."""
+        await self.filled()
         item = self._slot.pop()
         self._changed.set()
         return item

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import AbstractAsyncContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Final, Generic, Protocol, Self, TypeVar
@@ -65,6 +65,7 @@ class Stage(Generic[In, Out]):
     work: Callable[[In], Out]
     parts: tuple["Stage[Any, Any]", ...] = ()  # what it was joined from, each metered under its own name
     instead: Callable[[In], Out] | None = None  # goes on for an item that work fails on; None: nothing does
+    turn: Callable[[], AbstractAsyncContextManager[None]] = nullcontext  # held while it works; see realtime.flow.turns
 
     def then(self, other: "Stage[Out, Next]") -> "Stage[In, Next]":
         """Both, one after the other, on one thread."""
@@ -176,7 +177,9 @@ class Pipeline:
             await worker.run(self._prepare)
             with closing(before), closing(after), suppress(EndOfStream):
                 while True:
-                    done = await worker.run(self._through, parts, await before.take())
+                    await before.filled()
+                    async with stage.turn():  # whoever waits for it takes what is newest then
+                        done = await worker.run(self._through, parts, await before.take())
                     self._count_lost(done if done is _LOST else await after.put(done))
 
     def _through(self, parts: "Sequence[tuple[Stage[Any, Any], Patience]]", item: Any) -> Any:

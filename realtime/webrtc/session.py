@@ -4,13 +4,15 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import cv2
 from aiortc import RTCDataChannel
 
+from realtime.cores import usable
 from realtime.egress.door import Door
 from realtime.errors import ConsentError, LiveswapError, UnknownIdentity
 from realtime.face.detect import Detector, open_detector
@@ -18,6 +20,7 @@ from realtime.face.landmarks import Landmarker
 from realtime.face.track import Tracker
 from realtime.flow.meters import Meters
 from realtime.flow.pipeline import Pipeline, Stage
+from realtime.flow.turns import BEGUN, FRESH, Turns
 from realtime.flow.worker import Worker
 from realtime.frame import Frame
 from realtime.settings import Settings
@@ -82,6 +85,7 @@ class Studio:
         self.networks = networks
         self.door = Door.of(settings, shelf.cards)
         self._batcher = Batcher() if settings.fused else None  # frames of all sessions go through it
+        self._turns = None if settings.fused else Turns(usable())  # common calls need many who wait at once
         self._sessions: set[Session] = set()
 
     @classmethod
@@ -108,7 +112,9 @@ class Studio:
             wanted = ", ".join(self.shelf.names)
             raise UnknownIdentity(f"there is no identity {wish.identity!r:.60}, wanted one of {wanted}")
         check_still(self.shelf, wish.identity)
-        engine = Engine(self.settings, self.shelf, self.networks.tracker(self.settings), wish, self._batcher)
+        engine = Engine(
+            self.settings, self.shelf, self.networks.tracker(self.settings), wish, self._batcher, self._turns
+        )
         session = Session(name, wish, engine, self.media, self._sessions.discard, self.door)
         self._sessions.add(session)
         return session
@@ -122,13 +128,20 @@ class Engine:
     """What swaps one session's face: its own tracker and identity, on the shared models."""
 
     def __init__(
-        self, settings: Settings, shelf: Shelf, tracker: Tracker, wish: Wish, batcher: Batcher | None = None
+        self,
+        settings: Settings,
+        shelf: Shelf,
+        tracker: Tracker,
+        wish: Wish,
+        batcher: Batcher | None = None,
+        turns: Turns | None = None,
     ) -> None:
-        """A batcher draws whole frames, where the shelf's identities do."""
+        """A batcher draws whole frames, where the shelf's identities do; turns are shared by all who compute here."""
         self.meters = Meters()
         self.patience = settings.patience
         self.names = shelf.names
         self.batcher = batcher
+        self._turns = turns
         self._shelf = shelf
         self.aside = tracker.looking_aside
         self._busy = {"swap": Busy(), "compose": Busy()}
@@ -143,7 +156,7 @@ class Engine:
         first: Stage[Frame, Frame] = Stage("develop", swap.timed(develop))
         then: Stage[Frame, Swapped] = Stage("swap", swap.timed(self._swap), instead=unswapped)
         last: Stage[Swapped, Frame] = Stage("compose", compose.timed(self._compose), instead=self._compose.instead)
-        return [first.then(then), last]
+        return [replace(first.then(then), turn=self._turn(FRESH)), replace(last, turn=self._turn(BEGUN))]
 
     def become(self, wish: Wish) -> None:
         """Chooses what is wished for; it may load, so not on the event loop. Raises LiveswapError."""
@@ -152,6 +165,9 @@ class Engine:
             check_still(self._shelf, wish.identity)
             self._swap.identity = wish.identity
         self._compose.fallback = fallback
+
+    def _turn(self, order: int) -> Callable[[], AbstractAsyncContextManager[None]]:
+        return nullcontext if self._turns is None else partial(self._turns.at, order)
 
     def busy(self) -> float:
         """Seconds that the slowest loop worked since this was asked last."""

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import os
 import sys
 import tempfile
 import time
@@ -299,8 +298,3 @@ class Workers:
 def threads_each(threads: int, workers: int, cores: int) -> int:
     """How many threads the models of each worker get, so that all together take no more than the cores."""
     return max(1, min(threads, cores // workers))
-
-
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
