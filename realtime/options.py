@@ -17,7 +17,7 @@ Precision = Annotated[
 CudaGraphs = Annotated[
     bool | None, typer.Option("--cuda-graphs/--no-cuda-graphs", help="Have NVIDIA's cards record its runs.")
 ]
-Threads = Annotated[int | None, typer.Option(metavar="N", help="Of each model on the CPU.")]
+Threads = Annotated[int | None, typer.Option(metavar="N", help="Of each model on the CPU; 1 on two cores, else 2.")]
 Unsure = Annotated[
     str | None,
     typer.Option(

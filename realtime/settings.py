@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
 from realtime import toml
-from realtime.cores import AUTO, check_cores
+from realtime.cores import AUTO, check_cores, threads_of_one
 from realtime.egress.disclosure import told
 from realtime.egress.label import CORNERS, LANGUAGES, SIZES, STYLES, LabelSettings
 from realtime.errors import MOST_FAILURES, SettingsError
@@ -60,7 +60,7 @@ class Settings:
     precision: str = "auto"  # auto (on the CPU: what measures faster), int8, or fp32 for the CPU's very numbers
     fused: bool = False  # draw whole frames with one model, for graphics cards
     cuda_graphs: bool = False  # have NVIDIA's cards record that model's runs and repeat them
-    threads: int = 2  # of each model on the CPU
+    threads: int = field(default_factory=threads_of_one)  # of each model on the CPU: 1 on two cores, else 2
     cores: str = AUTO  # that work on frames: auto (the fast ones, beside one memory), all, or a list such as 0-3,8
     preview: bool = False  # a window beside the sinks
     report: str = ""  # a JSON file for the numbers of the run

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from realtime.cores import SYSTEM, held_to, keep_to, parsed, placement, written
+from realtime.cores import SYSTEM, held_to, keep_to, parsed, placement, threads_of_one, written
 from realtime.errors import SettingsError
 from realtime.flow.worker import Worker
-from realtime.settings import load
+from realtime.settings import Settings, load
 
 EIGHT = frozenset(range(8))
 
@@ -27,6 +27,12 @@ def system(
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(f"{text}\n")
     return folder
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (3, 2), (64, 2)])
+def test_a_model_has_one_thread_where_two_cores_are_all_there_are(cores: int, threads: int) -> None:
+    assert threads_of_one(cores) == threads
+    assert Settings().threads == threads_of_one()
 
 
 def preferred(folder: Path, allowed: frozenset[int] = EIGHT, threads: int = 2) -> str | None:
