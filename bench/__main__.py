@@ -100,6 +100,7 @@ def stages(
     identity: Identity = None,
     models: ModelFolder = None,
     revoked: Revoked = None,
+    size: NetworkSize = None,
     seconds: Seconds = None,
     rounds: Annotated[int, typer.Option(min=1, max=100, help="How often each grouping; medians are shown.")] = 2,
     repeats: Annotated[int, typer.Option(min=1, max=100_000, help="Of each step alone.")] = 100,
@@ -112,7 +113,7 @@ def stages(
     speak(0)
     check_plot(plot)
     flags = {"source": str(source), "identity": identity, "models": models, "revoked": revoked, "duration": seconds}
-    settings = load(None, {**flags, "threads": threads, "provider": provider})
+    settings = load(None, {**flags, "size": size, "threads": threads, "provider": provider})
     numbers = {**bench_steps.measure(settings, repeats), **bench_stages.compare(settings, rounds)}
     console = Console()
     console.print(bench_steps.table(numbers))

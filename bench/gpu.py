@@ -17,13 +17,13 @@ from rich.table import Table
 
 from bench.report import said, with_origin, write
 from realtime.__main__ import DEMO
-from realtime.errors import LiveswapError, SettingsError
+from realtime.errors import LiveswapError, ModelError, SettingsError
 from realtime.face.track import Tracker
 from realtime.frame import Frame
 from realtime.options import ModelFolder, Threads
 from realtime.settings import Settings, load
 from realtime.status import speak
-from realtime.swap.compose import ComposeSettings, Swapped
+from realtime.swap.compose import ComposeSettings, Fit, Swapped
 from realtime.swap.fused.batcher import Batcher
 from realtime.swap.fused.fit import FusedFit
 from realtime.swap.fused.identity import Fusing
@@ -73,6 +73,7 @@ def gpu(
     console = Console()
     for each in tables(numbers):
         console.print(each)
+    console.print(f"grey levels from the usual path: {said_near(numbers['near'])}")
     console.print(f"wanted of a data-centre GPU at 1280x720: {TARGETS}")
     if numbers["provider"] == "cpu":
         console.print("this was the processor: it shows that the code runs, and nothing of what a card does")
@@ -90,21 +91,48 @@ def counts(text: str) -> tuple[int, ...]:
 
 def measure(settings: Settings, asked: Asked, width: int, height: int) -> dict[str, Any]:
     """The numbers of one stream and of sessions. Raises LiveswapError."""
-    opening = Fusing(settings.session, settings.cuda_graphs)
-    names = [name for name in settings.casting.names if not name.endswith(".onnx")]
-    shelf = Shelf.load(settings.folder, settings.session, names, settings.consent, opening)
+    shelf = shelf_of(settings, Fusing(settings.session, settings.cuda_graphs))
     found = moments(settings, shelf, width, height)
     return {
         "frame": f"{width}x{height}",
         "provider": shelf.encoder.provider,
         "cuda_graphs": settings.cuda_graphs,
         "wait_ms": 1000 * asked.wait_s,
+        "near": near(found, settings, width, height),
         "stream": {
             "without noise": stream(found, ComposeSettings(grain=False), asked.seconds),
             "with noise": stream(found, ComposeSettings(), asked.seconds),
         },
         "sessions": [together(found, number, asked) for number in asked.sessions],
     }
+
+
+def shelf_of(settings: Settings, opening: Fusing | None = None) -> Shelf:
+    """The identities of the settings, fused by opening. Raises LiveswapError."""
+    names = [name for name in settings.casting.names if not name.endswith(".onnx")]
+    return Shelf.load(settings.folder, settings.session, names, settings.consent, opening)
+
+
+def near(found: Sequence[Swapped], settings: Settings, width: int, height: int) -> dict[str, list[float]] | None:
+    """How far fused models are from the usual path on the same pictures, in grey levels, without noise.
+
+    Over the pixels that the usual path changes: the mean and the largest difference of a picture, each as least and
+    most of all pictures. None where the identity is a file that has no usual form. Raises LiveswapError.
+    """
+    try:
+        usual = {swapped.frame.index: swapped for swapped in moments(settings, shelf_of(settings), width, height)}
+    except ModelError:
+        return None
+    fused, plain = FusedFit(ComposeSettings(grain=False)), Fit(ComposeSettings(grain=False))
+    apart = []
+    for swapped in found:
+        other = usual.get(swapped.frame.index)
+        if other is not None:
+            wanted = plain(other).image
+            difference = np.abs(fused(swapped).image.astype(int) - wanted)[(wanted != other.frame.image).any(2)]
+            apart.append((float(difference.mean()), float(difference.max())))
+    means, most = zip(*apart, strict=True)
+    return {"mean": [round(min(means), 2), round(max(means), 2)], "most": [min(most), max(most)]}
 
 
 def moments(settings: Settings, shelf: Shelf, width: int, height: int) -> list[Swapped]:
@@ -117,7 +145,7 @@ def moments(settings: Settings, shelf: Shelf, width: int, height: int) -> list[S
         for index, picture in zip(range(MOMENTS), container.decode(video=0), strict=False):
             image = cv2.resize(picture.to_ndarray(format="bgr24"), (width, height), interpolation=cv2.INTER_AREA)
             swapped = swapper(Frame(np.asarray(image, np.uint8), index, index / FPS, index / FPS))
-            if swapped.undrawn:
+            if swapped.swaps:
                 found.append(swapped)
     if not found:
         raise LiveswapError(f"no face was found in the first {MOMENTS} pictures of {settings.source}")
@@ -198,6 +226,14 @@ def together(found: Sequence[Swapped], number: int, asked: Asked) -> dict[str, A
         "frames_a_call": round(len(everything) / max(1, len(calls["upload"])), 2),
         "carried": p95 <= AGE_S and shown >= KEPT,
     }
+
+
+def said_near(near: dict[str, list[float]] | None) -> str:
+    """How near fused models are, in words."""
+    if near is None:
+        return "not measured, the identity has no usual form"
+    (least, greatest), (fewest, most) = near["mean"], near["most"]
+    return f"{least} to {greatest} on average of a picture's face, {fewest:.0f} to {most:.0f} at most"
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float | None]:

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,8 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports_of(path: Path) -> set[str]:
+@cache
+def imports_of(path: Path) -> frozenset[str]:
     """Every module that a file names in an import, also inside functions; absolute."""
     package = module_of(path).split(".") if path.name == "__init__.py" else module_of(path).split(".")[:-1]
     found: set[str] = set()
@@ -68,7 +70,7 @@ def imports_of(path: Path) -> set[str]:
             origin = ".".join([*base, *([node.module] if node.module else [])])
             found.add(origin)
             found.update(f"{origin}.{alias.name}" for alias in node.names)
-    return found
+    return frozenset(found)
 
 
 def within(module: str, packages: tuple[str, ...]) -> bool:
@@ -126,8 +128,10 @@ def reaches_sinks(tree: ast.AST) -> bool:
 
 def sinks_of_pipelines(tree: ast.AST) -> list[str]:
     """What each `Pipeline(source, stages, sink, ...)` is given as its sink, as it is written."""
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "Pipeline"]
-    return [ast.unparse(call.args[2]) for call in calls]
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    return [
+        ast.unparse(call.args[2]) for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Pipeline"
+    ]
 
 
 @pytest.mark.parametrize("package", [package for package in OPTIONAL if package not in OF_WEBRTC])
@@ -208,7 +212,7 @@ def test_a_way_around_the_gate_would_be_noticed() -> None:
 
 
 def test_imports_inside_functions_and_relative_ones_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(imports_of.__globals__, "ROOT", tmp_path)
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
     (tmp_path / "realtime").mkdir()
     path = tmp_path / "realtime" / "late.py"
     path.write_text("from . import swap\ndef later():\n    import torch.nn\n    from ..bench.latency import run\n")
