@@ -28,8 +28,9 @@ def logging_as_found() -> Iterator[None]:
     """The root's handlers and the levels of all loggers."""
     root, levels, handlers = logging.getLogger(), levels_of_loggers(), tuple(logging.getLogger().handlers)
     yield
-    for name in levels_of_loggers():
-        logging.getLogger(name).setLevel(levels.get(name, logging.NOTSET))
+    for name, level in levels_of_loggers().items():
+        if level != levels.get(name, logging.NOTSET):  # setting one makes all others forget what they are asked for
+            logging.getLogger(name).setLevel(levels.get(name, logging.NOTSET))
     for handler in tuple(root.handlers):
         if handler not in handlers:
             root.removeHandler(handler)
@@ -37,4 +38,7 @@ def logging_as_found() -> Iterator[None]:
 
 def levels_of_loggers() -> dict[str | None, int]:
     """The level of the root, named None, and of each logger that has been made so far."""
-    return {name: logging.getLogger(name).level for name in (None, *logging.root.manager.loggerDict)}
+    made = [
+        (name, one.level) for name, one in logging.root.manager.loggerDict.items() if isinstance(one, logging.Logger)
+    ]
+    return {None: logging.root.level, **dict(made)}

@@ -1,7 +1,9 @@
 """Small trained-looking networks, their checkpoints and some crops, made once for all tests of the export."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from export.to_onnx import digest
 from training.checkpoint import LANDMARKS, SWAP, save
 from training.model import DecoderShape, EncoderShape, LandmarkNet, LandmarkShape, SwapNet
 
@@ -26,6 +29,27 @@ class Made:
     swap_file: Path
     crops_file: Path
     crops: NDArray[np.uint8]  # (24, SIZE, SIZE, 3)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def traced_once() -> Iterator[None]:
+    """A network that was traced before, of the same make and weights, is not traced again: that takes seconds."""
+    real, traced = torch.onnx.export, dict[str, bytes]()
+
+    def export(module: torch.nn.Module, example: tuple[Any, ...], path: Path, **how: Any) -> None:
+        make = [
+            repr({name: value for name, value in vars(part).items() if name[0] != "_"}) for part in module.modules()
+        ]
+        key = repr((type(module), module, make, digest(module), [one.shape for one in example], how))
+        if key in traced:
+            path.write_bytes(traced[key])
+            return
+        real(module, example, path, **how)
+        traced[key] = path.read_bytes()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.onnx, "export", export)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 """A training starts from the model files that ship, or from a checkpoint, also at another size."""
 
-from dataclasses import replace
+import shutil
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -31,14 +33,26 @@ def network(
     return net
 
 
-def exported(net: SwapNet, folder: Path) -> Path:
+@dataclass(frozen=True)
+class Exported:
+    """A network and the folder of its model files, which no test changes."""
+
+    net: SwapNet
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """Made once, because tracing a network takes a second or two."""
+    torch.manual_seed(0)
+    net, folder = network(), tmp_path_factory.mktemp("exported")
     record = {"encoder": ENCODER.record(), "decoder": DECODER.record(), "steps": 7}
     contract = export_encoder(net.encoder, folder / "encoder.onnx", "Apache-2.0", record)
     for name, decoder in net.decoders.items():
         path = folder / f"{name}.onnx"
         card = ModelCard(name=name, kind="rendered")
         export_decoder(decoder, path, card, contract.encoder, "Apache-2.0", record)  # type: ignore[arg-type]
-    return folder
+    return Exported(net, folder)
 
 
 @torch.no_grad()
@@ -52,14 +66,12 @@ def drawn(net: SwapNet, name: str) -> torch.Tensor:
     return result
 
 
-def test_a_network_comes_back_out_of_its_model_files(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    before, after = network(), network()
-    origin = Origin.read(exported(before, tmp_path))
+def test_a_network_comes_back_out_of_its_model_files(exported: Exported) -> None:
+    after, origin = network(), Origin.read(exported.folder)
     fill(after, origin)
     assert origin.summary() == {"steps": 7}
     for name in NAMES:
-        torch.testing.assert_close(drawn(after, name), drawn(before, name))
+        torch.testing.assert_close(drawn(after, name), drawn(exported.net, name))
 
 
 def test_a_network_comes_back_out_of_its_checkpoint(tmp_path: Path) -> None:
@@ -71,19 +83,17 @@ def test_a_network_comes_back_out_of_its_checkpoint(tmp_path: Path) -> None:
     torch.testing.assert_close(drawn(after, "bob"), drawn(before, "bob"))
 
 
-def test_whom_the_origin_lacks_starts_from_its_first_or_from_whom_is_said(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    before, after = network(), network(names=("bob", "cid", "dan"))
-    fill(after, Origin.read(exported(before, tmp_path)), {"dan": "bob", "bob": "ann"})
-    torch.testing.assert_close(drawn(after, "cid"), drawn(before, "ann"))
-    torch.testing.assert_close(drawn(after, "bob"), drawn(before, "bob"))
-    torch.testing.assert_close(drawn(after, "dan"), drawn(before, "bob"))
+def test_whom_the_origin_lacks_starts_from_its_first_or_from_whom_is_said(exported: Exported) -> None:
+    after = network(names=("bob", "cid", "dan"))
+    fill(after, Origin.read(exported.folder), {"dan": "bob", "bob": "ann"})
+    torch.testing.assert_close(drawn(after, "cid"), drawn(exported.net, "ann"))
+    torch.testing.assert_close(drawn(after, "bob"), drawn(exported.net, "bob"))
+    torch.testing.assert_close(drawn(after, "dan"), drawn(exported.net, "bob"))
 
 
-def test_an_encoder_without_a_window_on_the_mouth_gives_the_same_code_in_one_with_it(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    before, after = network(), network()
-    origin = Origin.read(exported(before, tmp_path))
+def test_an_encoder_without_a_window_on_the_mouth_gives_the_same_code_in_one_with_it(exported: Exported) -> None:
+    before, after = deepcopy(exported.net), network()
+    origin = Origin.read(exported.folder)
     lips = ENCODER.mouth
     code = {**origin.encoder, "code.weight": origin.encoder["code.weight"][:, :-lips]}
     blind = {name: value for name, value in code.items() if not name.startswith("mouth.")}
@@ -93,15 +103,15 @@ def test_an_encoder_without_a_window_on_the_mouth_gives_the_same_code_in_one_wit
     torch.testing.assert_close(drawn(after, "ann"), drawn(before, "ann"))
 
 
-def test_a_larger_network_sees_a_flat_picture_as_the_smaller_one_does(tmp_path: Path) -> None:
+def test_a_larger_network_sees_a_flat_picture_as_the_smaller_one_does(exported: Exported) -> None:
     """In the middle of a plain picture no size shows; what differs comes from the borders."""
     torch.manual_seed(0)
-    before, after = network(), network(replace(ENCODER, size=96), replace(DECODER, size=96))
-    fill(after, Origin.read(exported(before, tmp_path)))
+    after = network(replace(ENCODER, size=96), replace(DECODER, size=96))
+    fill(after, Origin.read(exported.folder))
     assert drawn(after, "ann").shape == (1, 4, 96, 96)
     with torch.no_grad():
         code = torch.randn(4, ENCODER.code)
-        wide, narrow = (net.decoders["ann"].dense(code).mean((2, 3)) for net in (after, before))  # type: ignore[operator]
+        wide, narrow = (net.decoders["ann"].dense(code).mean((2, 3)) for net in (after, exported.net))  # type: ignore[operator]
     assert float((wide - narrow).abs().mean() / narrow.abs().mean()) < 0.25
 
 
@@ -153,15 +163,15 @@ def test_a_landmark_net_comes_back_out_of_its_model_file(tmp_path: Path) -> None
     ],
     ids=["no encoder", "no ONNX", "no decoder"],
 )
-def test_what_cannot_be_started_from_is_said(tmp_path: Path, spoil: object, sentence: str) -> None:
+def test_what_cannot_be_started_from_is_said(exported: Exported, tmp_path: Path, spoil: object, sentence: str) -> None:
     assert callable(spoil)
-    spoil(exported(network(), tmp_path))
+    spoil(shutil.copytree(exported.folder, tmp_path / "spoilt"))
     with pytest.raises(LiveswapError, match=sentence):
-        Origin.read(tmp_path)
+        Origin.read(tmp_path / "spoilt")
 
 
-def test_codes_of_another_width_are_refused(tmp_path: Path) -> None:
-    origin = Origin.read(exported(network(), tmp_path))
+def test_codes_of_another_width_are_refused(exported: Exported) -> None:
+    origin = Origin.read(exported.folder)
     other = network(replace(ENCODER, code=32), replace(DECODER, code=32))
     with pytest.raises(LiveswapError, match="code of 16"):
         fill(other, origin)

@@ -47,7 +47,7 @@ def landmark_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def swap_run(data: Path, landmark_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("swap")
-    train_swap(data, landmark_run / "landmarks.pt", out, Plan(steps=140), False, SWAP_SETTINGS, ENCODER, DECODER)
+    train_swap(data, landmark_run / "landmarks.pt", out, Plan(steps=80), False, SWAP_SETTINGS, ENCODER, DECODER)
     return out
 
 
@@ -127,7 +127,7 @@ def test_the_swap_run_leaves_a_preview_and_a_record(swap_run: Path) -> None:
     assert picture.shape == (48 * 7, 48 * 12, 3)  # anybody, then drawn, true and pasted for each of two
     encoder, decoders, record = load_swap(swap_run / "swap.pt")
     assert set(decoders) == {"aster", "cedar"}
-    assert record["steps"] == 140
+    assert record["steps"] == 80
     assert record["landmarks"]["steps"] == 300
     with torch.no_grad():
         face, mask = decoders["aster"].decode(encoder(torch.rand(1, 3, 48, 48)))
@@ -137,11 +137,11 @@ def test_the_swap_run_leaves_a_preview_and_a_record(swap_run: Path) -> None:
 
 def test_the_swap_training_goes_on_but_not_in_another_shape(data: Path, swap_run: Path, tmp_path: Path) -> None:
     (tmp_path / "swap.pt").write_bytes((swap_run / "swap.pt").read_bytes())
-    state = train_swap(data, None, tmp_path, Plan(steps=141), True, SWAP_SETTINGS, ENCODER, DECODER)
-    assert state.step == 141
+    state = train_swap(data, None, tmp_path, Plan(steps=81), True, SWAP_SETTINGS, ENCODER, DECODER)
+    assert state.step == 81
     with pytest.raises(LiveswapError, match="was trained with the decoder"):
         train_swap(
-            data, None, tmp_path, Plan(steps=142), True, SWAP_SETTINGS, ENCODER, replace(DECODER, up="transposed")
+            data, None, tmp_path, Plan(steps=82), True, SWAP_SETTINGS, ENCODER, replace(DECODER, up="transposed")
         )
 
 

@@ -27,6 +27,8 @@ from tests.realtime.webrtc.visitor import (
 pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="module")]
 module_wide = pytest_asyncio.fixture(loop_scope="module", scope="module")
 
+Soft = NDArray[np.float32]
+
 FRAMES: Final = 45  # of the clip, which then repeats
 EVERY: Final = 3  # one expected swap for so many frames: the person moves slowly
 CHANGED: Final = 12  # of 255: where the swap differs by more from the input, the two are told apart
@@ -62,13 +64,13 @@ def _swapped(identity: str, pictures: Sequence[Picture]) -> list[Picture]:
     return [swapper.picture(picture).astype(np.uint8) for picture in pictures]
 
 
-def distance(seen: Picture, others: Sequence[Picture], where: Sequence[NDArray[np.bool_]]) -> float:
-    """How far the picture is from the nearest of the others, mean difference of 255 there, noise of codecs blurred."""
-    soft = _soft(seen)
-    return min(float(np.abs(soft - _soft(other))[mask].mean()) for other, mask in zip(others, where, strict=True))
+def distance(seen: Soft, others: Sequence[Soft], where: Sequence[NDArray[np.bool_]]) -> float:
+    """How far the picture is from the nearest of the others, mean difference of 255 there."""
+    return min(float(np.abs(seen[mask] - other[mask]).mean()) for other, mask in zip(others, where, strict=True))
 
 
-def _soft(picture: Picture) -> NDArray[np.float32]:
+def _soft(picture: Picture) -> Soft:
+    """Without the noise of codecs."""
     return cv2.GaussianBlur(picture, (0, 0), 2).astype(np.float32)
 
 
@@ -83,11 +85,11 @@ async def test_the_returned_face_is_the_identity_and_not_the_visitor(
     visit: Visit, clip: list[Picture], expected: Mapping[str, Sequence[Picture]], identity: str
 ) -> None:
     await _become(visit, identity)
-    before, after = clip[::EVERY], expected[identity]
-    where = [np.abs(_soft(one) - _soft(other)).max(axis=2) > CHANGED for one, other in zip(before, after, strict=True)]
+    before, after = [_soft(one) for one in clip[::EVERY]], [_soft(one) for one in expected[identity]]
+    where = [np.abs(one - other).max(axis=2) > CHANGED for one, other in zip(before, after, strict=True)]
     for mask in where:
         mask[440:] = False  # the label is no face
-    seen = [await visit.picture() for _ in range(9)]  # some lie between two of the expected ones
+    seen = [_soft(await visit.picture()) for _ in range(9)]  # some lie between two of the expected ones
     to_identity = median(distance(picture, after, where) for picture in seen)
     to_visitor = median(distance(picture, before, where) for picture in seen)
     print(f"{identity}: {to_identity:.1f} of 255 from the expected swap, {to_visitor:.1f} from the visitor")

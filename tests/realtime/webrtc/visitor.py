@@ -1,6 +1,7 @@
 """A visitor of the page: `liveswap serve` as a process of its own, and Chromium with a rendered clip as its camera."""
 
 import asyncio
+import base64
 import json
 import os
 import shutil
@@ -200,8 +201,8 @@ class Visit:
     async def picture(self, element: str = "swapped") -> Picture:
         """What a video element shows now, (HEIGHT, WIDTH, 3) BGR."""
         encoded = await self.page.evaluate(_PICTURE, [element, WIDTH, HEIGHT])
-        rgba = np.frombuffer(bytes.fromhex(encoded), np.uint8).reshape(HEIGHT, WIDTH, 4)
-        return np.ascontiguousarray(rgba[..., 2::-1])
+        png = np.frombuffer(base64.b64decode(encoded.partition(",")[2]), np.uint8)
+        return np.asarray(cv2.imdecode(png, cv2.IMREAD_COLOR), np.uint8)
 
 
 @asynccontextmanager
@@ -231,6 +232,5 @@ _PICTURE: Final = """([id, width, height]) => {
   const canvas = Object.assign(document.createElement("canvas"), { width, height });
   const pen = canvas.getContext("2d", { willReadFrequently: true });
   pen.drawImage(document.getElementById(id), 0, 0, width, height);
-  const bytes = pen.getImageData(0, 0, width, height).data;
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return canvas.toDataURL("image/png");
 }"""
