@@ -1,13 +1,10 @@
 """Writes training data: anybody and each embedded identity under the same expression, pose, gaze and light."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from functools import lru_cache
-from multiprocessing import get_context
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -19,6 +16,7 @@ from realtime.errors import LiveswapError
 from realtime.face.geometry import STEADY, TEMPLATE_NAME, Matrix, Points, crop_matrix, similarity, transform
 from training.heads import expression, occluders, scene
 from training.heads.assets import Assets
+from training.heads.crew import side_by_side
 from training.heads.person import EMBEDDED, Anatomy, Person, random_look
 from training.heads.renderer import Camera, Light, Material, Mesh, Part, Renderer, Surroundings, tone_map
 from training.heads.skin import plain_skin
@@ -319,15 +317,10 @@ def write_pairs(
     todo = [(number, test) for number, test in jobs if not (out / shard_name(number, test)).exists()]
     done = (len(jobs) - len(todo)) * each
     yield done
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        running = [pool.submit(_write_shard, assets_folder, out, settings, number, test) for number, test in todo]
-        try:
-            for future in as_completed(running):
-                future.result()
-                done += each
-                yield done
-        finally:
-            pool.shutdown(cancel_futures=True)
+    tasks = {(number, test): partial(_write_shard, assets_folder, out, settings, number, test) for number, test in todo}
+    for _ in side_by_side(tasks, workers):
+        done += each
+        yield done
 
 
 def shard_name(number: int, held_out: bool) -> str:
@@ -353,8 +346,6 @@ def describe(out: Path, size: int, identities: Sequence[str], made: Mapping[str,
 @lru_cache(maxsize=1)
 def _studio(assets_folder: Path, settings: PairSettings) -> Studio:
     """The studio of this worker process, set up with its first shard."""
-    os.environ.setdefault("LP_NUM_THREADS", "1")  # Mesa's rasteriser: one thread a process, the processes are many
-    cv2.setNumThreads(1)
     return Studio(Assets.load(assets_folder), settings.rendered, settings.identities)
 
 

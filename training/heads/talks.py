@@ -1,12 +1,9 @@
 """Films two rendered people who talk, and each drawn as the other: footage, with the truth, to prove a training by."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
-from multiprocessing import get_context
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +16,7 @@ from realtime.face.geometry import crop_matrix, transform
 from training.heads import expression, scene
 from training.heads.assets import Assets
 from training.heads.clip import DISTANCE, Body, Performance, grained, perform, smooth, write_clip
+from training.heads.crew import side_by_side
 from training.heads.pairs import COVERAGE, Shot, View, bgr, cut, describe, onto, overview, save_shard, shard_name
 from training.heads.person import CLEAR_HAIR, Anatomy, Look, Person, random_look
 from training.heads.renderer import Floats, Light, Renderer, Surroundings, tone_map
@@ -166,15 +164,10 @@ def write_talks(assets_folder: Path, out: Path, settings: TalkSettings, workers:
     waiting = [job for job in jobs if not job.done(out)]
     done = total - sum(settings.frames * len(job.names) for job in waiting)
     yield done, total
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        running = {pool.submit(_film, assets_folder, out, settings, job): job for job in waiting}
-        try:
-            for future in as_completed(running):
-                future.result()
-                done += settings.frames * len(running[future].names)
-                yield done, total
-        finally:
-            pool.shutdown(cancel_futures=True)
+    tasks = {job: partial(_film, assets_folder, out, settings, job) for job in waiting}
+    for job in side_by_side(tasks, workers):
+        done += settings.frames * len(job.names)
+        yield done, total
 
 
 def _prepare(out: Path, settings: TalkSettings) -> None:
@@ -193,8 +186,6 @@ def _prepare(out: Path, settings: TalkSettings) -> None:
 @lru_cache(maxsize=1)
 def _stage(assets_folder: Path, settings: TalkSettings) -> Stage:
     """The stage of this worker process, set up with its first take."""
-    os.environ.setdefault("LP_NUM_THREADS", "1")  # Mesa's rasteriser: one thread a process, the processes are many
-    cv2.setNumThreads(1)
     return Stage(Assets.load(assets_folder), settings, tuple(TALKERS))
 
 
