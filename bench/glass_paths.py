@@ -55,7 +55,7 @@ class Paths:
         swapper = Swapper(models.tracker, models.shelf, models.identity, how)
         composer = Composer(how, self._settings.composing)
         async with Camera(self._film) as camera, Gate(reader := Reader()) as gate:
-            pipeline = Pipeline(camera, stages(swapper, composer), gate)
+            pipeline = Pipeline(camera, stages(swapper.find, swapper.draw, composer), gate)
             with models.tracker.looking_aside():
                 await pipeline.run(settling(self.seconds) + self.seconds)
         return reader.run

@@ -29,7 +29,7 @@ from realtime.frame import Frame
 from realtime.settings import Settings
 from realtime.sinks.null import Null
 from realtime.swap.compose import Composer, Swapped
-from realtime.swap.swapper import Swapper
+from realtime.swap.swapper import Found, Swapper
 
 POOL: Final = 4  # threads, as programs with a pool for the webcam set it
 ROUND: Final = 30  # frames until the head is back where it began: half a second there, half a second back
@@ -283,15 +283,15 @@ class Bench:
         swapper = Swapper(models.tracker, models.shelf, models.identity, self._settings.fallback)
         composer = Composer(self._settings.fallback, self._settings.composing)
 
-        def swap(frame: Frame) -> Swapped:
-            swapped = swapper(frame)
+        def swap(found: Found) -> Swapped:
+            swapped = swapper.draw(found)
             for one in swapped.faces[:1]:
-                watched.drawn[frame.index] = place_of(one.face.to_template).x
+                watched.drawn[found.frame.index] = place_of(one.face.to_template).x
             return swapped
 
         async def carry() -> None:
             async with Live(Camera(self.head, self.seconds)) as source, watched:
                 with models.tracker.looking_aside():
-                    await Pipeline(source, stages(swap, composer), watched).run()
+                    await Pipeline(source, stages(swapper.find, swap, composer), watched).run()
 
         asyncio.run(carry())

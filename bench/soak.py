@@ -114,8 +114,13 @@ class Run:
         finder = Moody(models.tracker, weather)
         swapper = Swapper(finder, models.shelf, models.identity, how, self.meters, settings.faces, settings.fade)
         composer = Composer(how, settings.composing)
-        covers: dict[str, Callable[[Any], Any]] = {"swap": unswapped, "compose": composer.instead}
-        self._loops = [stage.covered(covers) for stage in stages(swapper, failing(composer, weather))]
+        covers: dict[str, Callable[[Any], Any]] = {
+            "find": unswapped,
+            "swap": lambda found: unswapped(found.frame),
+            "compose": composer.instead,
+        }
+        loops = stages(swapper.find, swapper.draw, failing(composer, weather))
+        self._loops = [stage.covered(covers) for stage in loops]
         self._aside = finder.looking_aside
         self._camera = camera
         door = Door.of(replace(settings, session_log=False), models.shelf.cards)

@@ -35,13 +35,13 @@ flags = {"source": sys.argv[1], "models": sys.argv[2] or None, "sink": ("null",)
 settings = load(None, flags)
 models = Models.load(settings)
 said["loaded"] = time.time()
-def group(swap, compose):
+def group(find, swap, compose):
     def composed(swapped):
         frame = compose(swapped)
         if swapped.faces:
             said.setdefault("swapped", time.time())
         return frame
-    return stages(swap, composed)
+    return stages(find, swap, composed)
 asyncio.run(carry(settings, models, Meters(), group=group))
 print(json.dumps(said))
 """

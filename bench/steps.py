@@ -56,7 +56,8 @@ STEPS: Final = (
     Step("read", ((Film, "next"),), alone=False),
     Step("convert", ((Film, "picture"),)),
     Step("detect", ((CenterFace, "detect"), (InsightFaceDetector, "detect"))),
-    Step("swap", ((swapper.Swapper, "__call__"),), alone=False),
+    Step("find", ((swapper.Swapper, "find"),), alone=False),
+    Step("swap", ((swapper.Swapper, "draw"),), alone=False),
     Step("track", ((Tracker, "__call__"),), alone=False),
     Step("landmarks", ((landmarks.Landmarker, "__call__"),)),
     Step("align", ((landmarks, "align"), (views, "align"))),
@@ -72,7 +73,7 @@ STEPS: Final = (
 # What a camera's driver does, or its cable; a file takes its place here.
 CAPTURE: Final = ("read", "convert")
 # What is left of these when the steps within them are taken out.
-RESTS: Final = ("swap", "track", "marks")
+RESTS: Final = ("find", "swap", "track", "marks")
 
 
 @dataclass(slots=True)

@@ -93,13 +93,15 @@ def once(settings: Settings, switches: int, seconds: float) -> dict[str, Any]:
     own = [str(key) for key, name in enumerate(names, 1) if name == models.identity]
     shown: list[str] = []
 
-    def watched(swap: Callable[[Frame], Swapped], compose: Callable[[Swapped], Frame]) -> list[Stage[Any, Any]]:
-        def noted(frame: Frame) -> Swapped:
-            swapped = swap(frame)
+    def watched(
+        find: Callable[[Frame], Any], swap: Callable[[Any], Swapped], compose: Callable[[Any], Frame]
+    ) -> list[Stage[Any, Any]]:
+        def noted(found: Any) -> Swapped:
+            swapped = swap(found)
             shown.extend(face.identity for face in swapped.faces[:1])
             return swapped
 
-        return stages(noted, compose)
+        return stages(find, noted, compose)
 
     meters = Deliveries()
     live = replace(settings, live=True, sink=("null",), preview=False, session_log=False)

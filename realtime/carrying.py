@@ -39,8 +39,8 @@ from realtime.swap.identity import Shelf
 from realtime.swap.session import SessionSettings
 from realtime.swap.swapper import Finder, Swapper, unswapped
 
-# What goes from one stage to the next is Any: a Swapped, or what stands in for one while the camera is away.
-Group = Callable[[Callable[[Frame], Any], Callable[[Any], Frame]], list[Stage[Any, Any]]]
+# What goes from one stage to the next is Any: a Found or Swapped, or what stands in for one while the camera is away.
+Group = Callable[[Callable[[Frame], Any], Callable[[Any], Any], Callable[[Any], Frame]], list[Stage[Any, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,11 @@ class Models:
         return ", ".join(sorted({card.precision for card in self.shelf.cards() if card.name in names}))
 
 
-def stages(swap: Callable[[Frame], Any], compose: Callable[[Any], Frame]) -> list[Stage[Any, Any]]:
+def stages(
+    find: Callable[[Frame], Any], swap: Callable[[Any], Any], compose: Callable[[Any], Frame]
+) -> list[Stage[Any, Any]]:
     """Which work shares a loop; `liveswap-bench stages` decides."""
-    return [Stage("swap", swap), Stage("compose", compose)]
+    return [Stage("find", find), Stage("swap", swap), Stage("compose", compose)]
 
 
 def no_keys(_: Callable[[str], None]) -> AbstractContextManager[bool]:
@@ -107,8 +109,8 @@ async def carry(
     composer = Composer(settings.fallback, settings.composing, whole)
     size = settings.width, settings.height
     source = open_source(settings.source, settings.live, *size, settings.fps, settings.fit, settings.on_camera_lost)
-    swap = swapper if pictures is None else lambda frame: pictures.note(swapper(frame))
-    standing = Standing(swap, composer, composer.instead)
+    swap = swapper.draw if pictures is None else lambda found: pictures.note(swapper.draw(found))
+    standing: Standing[Any] = Standing(swapper.find, composer, composer.instead)
     sound = source.path if isinstance(source, VideoFile) else None
     names = sinks_for(source, settings)
     fit = fitting(names, settings)
@@ -120,9 +122,10 @@ async def carry(
 
     async def carried() -> None:
         async with found(source), door.gate(sink if pictures is None else album.Kept(sink, pictures), names) as gate:
-            loops = group(standing.first, lambda item: fit(standing.last(item)))
+            loops = group(standing.first, standing.between(swap), lambda item: fit(standing.last(item)))
             covers: Mapping[str, Callable[[Any], Any]] = {
-                "swap": unswapped,
+                "find": unswapped,
+                "swap": lambda found: unswapped(found.frame),
                 "compose": lambda item: fit(standing.covered(item)),
             }
             pipeline = Pipeline(

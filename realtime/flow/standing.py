@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from realtime.frame import Frame
 
@@ -17,7 +17,7 @@ class Aside:
 
 
 class Standing(Generic[Worked]):
-    """Wraps the two stages of a run: `first` takes frames, `last` gives them back.
+    """Wraps the stages of a run: `first` takes frames, `last` gives them back; `between` wraps what is between them.
 
     A frame whose `instead` is card leaves as it is. One whose `instead` is hold leaves as the last frame that `last`
     gave, so that what is held is what was shown, never what the camera saw; before the first one it leaves as it is,
@@ -36,6 +36,10 @@ class Standing(Generic[Worked]):
     def first(self, frame: Frame) -> Worked | Aside:
         """What the first stage makes of the frame, or the stand-in."""
         return Aside(frame) if frame.instead else self._first(frame)
+
+    def between(self, work: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """The same work, past which stand-ins go."""
+        return lambda item: item if isinstance(item, Aside) else work(item)
 
     def last(self, item: Worked | Aside) -> Frame:
         """What the last stage makes of it, or what is shown instead."""

@@ -76,6 +76,24 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """A frame, and what is to be drawn for it."""
+
+    frame: Frame
+    faces: tuple[Face, ...]
+    chosen: Mapping[int, Identity]  # by track
+    others: tuple[Box, ...]  # as in Swapped
+    unsure: Unsure | None  # likewise
+    held: bool  # whether the frame shows the picture of the one before, and its faces are the same
+    error: Exception | None  # where a model failed on it
+
+    @property
+    def now(self) -> float:
+        """When the frame was taken, seconds."""
+        return self.frame.captured_at if self.frame.at is None else self.frame.at
+
+
+@dataclass(frozen=True, slots=True)
 class Cast:
     """Who becomes whom; replaced as a whole, so that a frame sees one cast from beginning to end."""
 
@@ -84,7 +102,11 @@ class Cast:
 
 
 class Swapper:
-    """Frames in, frames with swapped faces beside them out. One thread calls it; any thread may switch identities."""
+    """Frames in, frames with swapped faces beside them out; any thread may switch identities.
+
+    A call is find and then draw. Each takes one frame at a time, in order, on whatever thread; so the next frame's
+    faces may be found while those of this one are drawn.
+    """
 
     def __init__(
         self,
@@ -111,7 +133,7 @@ class Swapper:
         self._most = faces
         self._seating = Seating()
         self._unchanged = Unchanged()
-        self._faces: tuple[Face, ...] | None = None  # in the frame before; None where something failed on it
+        self._faces: tuple[Face, ...] | None = None  # in the frame before; None where finding failed on it
         self._kept: Kept | None = None
         self._cuts = Cuts()
         self._before: float | None = None  # when the frame before was taken, seconds
@@ -144,51 +166,70 @@ class Swapper:
 
         Raises ModelError, KeepsFailing.
         """
+        return self.draw(self.find(frame))
+
+    def find(self, frame: Frame) -> Found:
+        """The faces in the frame and who they become. Raises ModelError."""
         cast, now = self._cast, frame.captured_at if frame.at is None else frame.at
         self._before, late = now, self._before is not None and now - self._before >= LATE
         faces: tuple[Face, ...] = ()
         chosen: dict[int, Identity] = {}
         unsure: Unsure | None = Unsure(anywhere=True)
+        held, failed = False, None
         try:
             unchanged, looks = self._unchanged(frame.image), self._tracker.detector_runs
             cut = (not unchanged and self._cuts(frame.image)) or late
             if cut:
                 self._tracker.cut()
-            faces = self._found(frame, unchanged and not cut)
+            faces, held = self._tracked(frame, unchanged and not cut)
             unsure = self._doubts(frame, faces, self._tracker.glimpses, cut, self._tracker.detector_runs > looks)
             who = self._seating(cast.casting, faces, frame.image.shape[1], now, self._doubts.heirs, self._most)
             chosen = {track: cast.identities[name] for track, name in who.items()}
-            swapped = [face for face in faces if face.track in chosen]
-            undrawn = _undrawn(frame, swapped, chosen)
-            redrawn = () if undrawn else self._redrawn(frame, swapped, chosen, now)
+            self._faces = faces
         except (ModelError, *RUN_ERRORS) as error:
             if self._raises:
                 raise
-            self._note_failure(frame, error)
-            unswapped = [face for face in faces if face.track in chosen]
-            return Swapped(frame, (), self._others(faces, chosen), _also(unsure, unswapped))
-        self._note_success(frame)
-        self._faces = faces
-        return Swapped(frame, redrawn, self._others(faces, chosen), unsure, undrawn)
+            failed = error
+        return Found(frame, faces, chosen, self._others(faces, chosen), unsure, held, failed)
+
+    def draw(self, found: Found | Swapped) -> Swapped:
+        """The frame with its faces redrawn; what stands in for it already stays. Raises ModelError, KeepsFailing."""
+        if isinstance(found, Swapped):
+            return found
+        if not found.held:
+            self._kept = None
+        swapped = [face for face in found.faces if face.track in found.chosen]
+        try:
+            if found.error is not None:
+                raise found.error
+            undrawn = _undrawn(found.frame, swapped, found.chosen)
+            redrawn = () if undrawn else self._redrawn(found.frame, swapped, found.chosen, found.now)
+        except (ModelError, *RUN_ERRORS) as error:
+            if self._raises:
+                raise
+            self._note_failure(found.frame, error)
+            return Swapped(found.frame, (), found.others, _also(found.unsure, swapped))
+        self._note_success(found.frame)
+        return Swapped(found.frame, redrawn, found.others, found.unsure, undrawn)
 
     def _loaded(self, casting: Casting) -> Cast:
         """The cast with its identities at hand. Raises ModelError and UnknownIdentity."""
         named = casting.renamed(self._shelf.name_of)
         return Cast(named, {name: self._shelf[name] for name in named.names})
 
-    def _found(self, frame: Frame, unchanged: bool) -> tuple[Face, ...]:
-        """The faces in the frame; those of the one before where it shows the same picture and they hold for it."""
+    def _tracked(self, frame: Frame, unchanged: bool) -> tuple[tuple[Face, ...], bool]:
+        """The faces in the frame; whether they are those of the one before, whose picture it shows and they hold."""
         before, faces = self._tracker.detector_runs, self._faces
         self._faces = None
         with self._timed("track"):
             held = unchanged and faces is not None and self._tracker.holds(frame)
             if faces is None or not held:
-                faces, self._kept = self._tracker(frame), None
+                faces = self._tracker(frame)
         if self._meters:
             self._meters.count("unchanged", int(held))
             self._meters.faces(len(faces))
             self._meters.count("detector_runs", self._tracker.detector_runs - before)
-        return faces
+        return faces, held
 
     def _others(self, faces: Sequence[Face], chosen: Collection[int]) -> tuple[Box, ...]:
         """Where the faces are that nobody was chosen for: those followed, and those that there is no room to follow."""

@@ -52,7 +52,7 @@ def test_every_frame_of_a_file_arrives_and_the_report_says_so(
     assert (report["frames_in"], report["frames_out"], report["dropped"]) == (15, 15, 0)
     assert (report["frames_with_face"], report["faces_per_frame"]) == (15, 1.0)
     assert set(report["age_ms"]) == {"p50", "p95", "p99", "max"}
-    assert {"track", "align", "encode", "decode", "swap", "compose", "sink"} <= set(report["stages"])
+    assert {"track", "find", "align", "encode", "decode", "swap", "compose", "sink"} <= set(report["stages"])
     assert all(set(taken) == {"p50", "p95"} for taken in report["stages"].values())
     assert 1 <= report["detector_runs"] <= 15
     assert (report["identity"], report["provider"], report["precision"]) == ("aster", "cpu", "fp32")
@@ -98,24 +98,24 @@ def test_the_report_says_how_many_frames_each_of_several_sinks_was_too_slow_for(
     assert report["sinks"]["null"]["dropped"] > report["sinks"][str(picture)]["dropped"]
 
 
-def failing(monkeypatch: pytest.MonkeyPatch, part: type[object], numbers: range) -> None:
-    """part, called with a frame of one of these numbers, fails in a way that nobody expects."""
-    work = part.__call__
+def failing(monkeypatch: pytest.MonkeyPatch, part: type[object], name: str, numbers: range) -> None:
+    """That method of part, called with a frame of one of these numbers, fails in a way that nobody expects."""
+    work = getattr(part, name)
 
     def works(self: object, item: Any) -> Any:
         if getattr(item, "frame", item).index in numbers:
             raise ZeroDivisionError("seven by nothing")
         return work(self, item)
 
-    monkeypatch.setattr(part, "__call__", works)
+    monkeypatch.setattr(part, name, works)
 
 
-@pytest.mark.parametrize("part", [Swapper, Composer])
+@pytest.mark.parametrize(("part", "name"), [(Swapper, "find"), (Swapper, "draw"), (Composer, "__call__")])
 def test_a_frame_on_which_a_stage_fails_is_hidden_and_the_run_goes_on(
-    say: Say, clip: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: type[object]
+    say: Say, clip: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: type[object], name: str
 ) -> None:
     out, numbers = tmp_path / "out.mp4", tmp_path / "numbers.json"
-    failing(monkeypatch, part, range(10, 12))
+    failing(monkeypatch, part, name, range(10, 12))
     said = say("run", "--source", clip, "--sink", out, "--models", models, "--unsure", "blank", "--report", numbers)
     assert said.code == 0, said.err
     middles = [image[100:140, 140:180].mean() for _, image in pictures_in(out)]
@@ -128,7 +128,7 @@ def test_a_frame_on_which_a_stage_fails_is_hidden_and_the_run_goes_on(
 def test_with_unsure_raise_the_first_failure_ends_the_run(
     say: Say, clip: Path, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failing(monkeypatch, Composer, range(3, 4))
+    failing(monkeypatch, Composer, "__call__", range(3, 4))
     with pytest.raises(ZeroDivisionError):
         say("run", "--source", clip, "--sink", "null", "--models", models, "--unsure", "raise")
 
@@ -147,7 +147,7 @@ def test_looks_have_a_thread_of_their_own_in_a_live_run_alone_and_it_ends_with_t
     monkeypatch.setattr(CenterFace, "detect", noted)
     said = say("run", "--source", clip, "--sink", "null", "--models", models, "--faces", 2, *["--live"] * live)
     assert said.code == 0, said.err
-    assert on == ({"swap", "look"} if live else {"swap"})
+    assert on == ({"find", "look"} if live else {"find"})
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("look")]
 
 

@@ -51,6 +51,14 @@ def test_before_anything_was_shown_a_held_frame_is_its_card() -> None:
     assert both.last(both.first(card)) is card
 
 
+def test_stand_ins_go_past_the_work_in_between() -> None:
+    both = standing([])
+    work = both.between(swapped)
+    assert work(both.first(frame(4))).image[0, 0, 0] == 104
+    stand_in = both.first(replace(frame(5), instead="card"))
+    assert work(stand_in) is stand_in
+
+
 def test_after_a_stand_in_the_work_goes_on() -> None:
     both = standing([])
     both.last(both.first(replace(frame(1), instead="hold")))

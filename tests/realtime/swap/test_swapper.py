@@ -108,6 +108,18 @@ def test_the_same_faces_in_another_picture_are_drawn_anew(shelf: Shelf, monkeypa
     assert runs == {"encoder": 3, "aster": 3}
 
 
+def test_the_next_frames_faces_may_be_found_before_those_of_this_one_are_drawn(shelf: Shelf) -> None:
+    images = [scene(seed=index // 2) for index in range(6)]
+    in_turn = Swapper(Holding([face_at(160, 120, 120)]), shelf, "aster", fade=0.2)
+    wanted = [in_turn(frame_of(image, index)) for index, image in enumerate(images)]
+    ahead = Swapper(Holding([face_at(160, 120, 120)]), shelf, "aster", fade=0.2)
+    found = [ahead.find(frame_of(image, index)) for index, image in enumerate(images)]
+    for one, same in zip(wanted, map(ahead.draw, found), strict=True):
+        assert np.array_equal(one.faces[0].image, same.faces[0].image)
+    swapped = ahead.draw(found[0])
+    assert ahead.draw(swapped) is swapped
+
+
 def test_a_fade_goes_on_over_a_still_picture(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     runs, finder, image = counted(shelf, monkeypatch), Holding([face_at(160, 120, 120)]), scene()
     swapper = Swapper(finder, shelf, "aster", fade=1.0)
