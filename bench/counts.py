@@ -6,11 +6,10 @@ import sys
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
-from unittest import mock
 
 import av
 import numpy as np
@@ -20,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.arrays import Tally, tallied
+from bench.inferences import through
 from bench.report import with_origin, write
 from realtime.__main__ import DEMO
 from realtime.carrying import Models
@@ -112,10 +112,7 @@ def counted() -> Iterator[Counter[str]]:
 
         return noted
 
-    with ExitStack() as patches:
-        for name in ("run", "run_with_iobinding"):
-            noted = noting(getattr(ort.InferenceSession, name))
-            patches.enter_context(mock.patch.object(ort.InferenceSession, name, noted))
+    with through(noting):
         yield seen
 
 

@@ -8,10 +8,11 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any, Final
 
+from bench.apart import heard
 from bench.glass_camera import Film
 from bench.glass_numbers import Arrival, Run
 from bench.glass_peers import FarEnd, Visitor
-from realtime.errors import LiveswapError, SourceLost
+from realtime.errors import LiveswapError
 
 LONGEST_LINE: Final = 64 << 20  # bytes: half an hour of arrivals
 ENDING_S: Final = 10.0  # for a visitor that has said everything
@@ -25,10 +26,10 @@ async def meet(far_end: FarEnd, clip: Path, seconds: float) -> Run:
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        offer = await _heard(process.stdout)
+        offer = await heard(process.stdout)
         answer = await far_end.answer(offer["offer"])
         process.stdin.write(json.dumps({"answer": answer}).encode() + b"\n")
-        seen = await _heard(process.stdout)
+        seen = await heard(process.stdout)
         async with asyncio.timeout(ENDING_S):
             await process.wait()
         return Run(tuple(Arrival(*one) for one in seen["arrivals"]), tuple(seen["unread"]))
@@ -37,16 +38,6 @@ async def meet(far_end: FarEnd, clip: Path, seconds: float) -> Run:
         if process.returncode is None:
             process.kill()
             await process.wait()
-
-
-async def _heard(lines: asyncio.StreamReader) -> dict[str, Any]:
-    line = await lines.readline()
-    if not line:
-        raise SourceLost("the visitor ended before it had said what it saw")
-    said: dict[str, Any] = json.loads(line)
-    if "error" in said:
-        raise SourceLost(said["error"])
-    return said
 
 
 async def visit(clip: Path, seconds: float) -> None:

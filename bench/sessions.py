@@ -12,13 +12,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from bench.apart import heard
 from bench.glass_numbers import RATE
 from bench.processes import family, memory_mb, processor_seconds
 from bench.report import said, with_origin, write
@@ -181,17 +182,6 @@ async def level(server: "Served", size: Size, processes: int, count: int, clip: 
             await visitors.wait()
     used = None if before is None or after is None else after - before
     return judged(size, processes, seconds, seen["seen"], used, end["end"] - begin["begin"], memory)
-
-
-async def heard(lines: asyncio.StreamReader) -> dict[str, Any]:
-    """The next thing that the visitors say. Raises SourceLost."""
-    line = await lines.readline()
-    if not line:
-        raise SourceLost("the visitors ended before they had said what they saw")
-    what: dict[str, Any] = json.loads(line)
-    if "error" in what:
-        raise SourceLost(what["error"])
-    return what
 
 
 def first_starts(starts: Sequence[Start]) -> list[Start]:

@@ -1,10 +1,7 @@
 """How long a user waits: from the start of the program to the first swapped frame, and where that time goes."""
 
-import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -16,6 +13,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from bench.apart import told
 from bench.report import with_origin, write
 from realtime.__main__ import DEMO
 from realtime.errors import LiveswapError
@@ -73,21 +71,8 @@ def once(source: Path, models: str, cold: bool) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as empty:
         aside = {"PYTHONPYCACHEPREFIX": empty, "PYTHONDONTWRITEBYTECODE": "1"} if cold else {}
         began = time.time()
-        try:
-            done = subprocess.run(
-                [sys.executable, "-c", PROGRAM, str(source), models],
-                capture_output=True,
-                text=True,
-                timeout=LIMIT_S,
-                env={**os.environ, **aside},
-                stdin=subprocess.DEVNULL,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise LiveswapError(f"a start took more than {LIMIT_S:.0f} s") from None
-    if done.returncode:
-        raise LiveswapError(f"a start failed: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
-    said: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+        around = {**os.environ, **aside}
+        said: dict[str, float] = told("a start", PROGRAM, str(source), models, seconds=LIMIT_S, around=around)
     if "swapped" not in said:
         raise LiveswapError(f"{source} shows no face in its first second")
     return {step: said[step] - began for step in STEPS}

@@ -3,20 +3,17 @@
 import json
 import shlex
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
-from unittest import mock
 
 import cv2
 import numpy as np
-import onnxruntime as ort
 import typer
 from rich.console import Console
 from rich.progress import Progress
@@ -24,13 +21,15 @@ from rich.table import Table
 
 from bench import startup
 from bench import switch as bench_switch
+from bench.apart import told
 from bench.clips import Footage, Scene, write_clip
 from bench.counts import SETTLING, frames_of
+from bench.inferences import through
 from bench.report import said, with_origin, write
 from realtime.__main__ import DEMO
 from realtime.carrying import Models
 from realtime.egress.marks import Marks
-from realtime.errors import LiveswapError, SourceMissing
+from realtime.errors import SourceMissing
 from realtime.face.track import Tracker
 from realtime.options import Threads
 from realtime.settings import Settings, load
@@ -154,20 +153,7 @@ def measure(flags: Mapping[str, Any], seconds: float) -> tuple[dict[str, Any], l
 def played(clip: Path, flags: Mapping[str, Any], seconds: float) -> dict[str, Any]:
     """The report of a live run of so many seconds, with the processor's time and the memory. Raises LiveswapError."""
     asked = {**flags, "source": str(clip), "live": True, "sink": ["null"], "duration": seconds, "session_log": False}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, json.dumps(asked)],
-            capture_output=True,
-            text=True,
-            timeout=seconds + LIMIT_S,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise LiveswapError(f"a run of {seconds:g} s took {LIMIT_S:.0f} s more") from None
-    if done.returncode:
-        raise LiveswapError(f"a run failed: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
-    numbers: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    numbers: dict[str, Any] = told("a run", PROGRAM, json.dumps(asked), seconds=seconds + LIMIT_S)
     return numbers
 
 
@@ -213,10 +199,7 @@ def inferring() -> Iterator[list[float]]:
 
         return timed
 
-    with ExitStack() as patches:
-        for name in ("run", "run_with_iobinding"):
-            timed = timing(getattr(ort.InferenceSession, name))
-            patches.enter_context(mock.patch.object(ort.InferenceSession, name, timed))
+    with through(timing):
         yield taken
 
 

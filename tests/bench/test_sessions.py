@@ -14,10 +14,11 @@ import pytest
 
 from bench import stamp
 from bench.__main__ import main
+from bench.apart import heard
 from bench.glass_camera import Film
 from bench.glass_numbers import RATE
 from bench.scale import NOTHING
-from bench.sessions import COLUMNS, draw, heard, numbers_in, table
+from bench.sessions import COLUMNS, draw, numbers_in, table
 from bench.sessions_numbers import Level, Size, in_words, judged, read
 from bench.sessions_visitors import FilmTrack, encoded
 from realtime.errors import SettingsError, SourceLost
