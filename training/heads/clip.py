@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from training.heads import expression, occluders, scene
 from training.heads.assets import Assets
 from training.heads.expression import Weights
-from training.heads.person import Anatomy, Look, Person, random_look
+from training.heads.looks import Look, random_look
+from training.heads.person import Anatomy, Person
 from training.heads.renderer import Floats, Material, Mesh, Part, Renderer, Surroundings, tone_map
 from training.heads.skin import plain_skin
 

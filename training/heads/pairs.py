@@ -17,7 +17,8 @@ from realtime.face.geometry import STEADY, TEMPLATE_NAME, Matrix, Points, crop_m
 from training.heads import expression, occluders, scene
 from training.heads.assets import Assets
 from training.heads.crew import side_by_side
-from training.heads.person import EMBEDDED, Anatomy, Person, random_look
+from training.heads.looks import EMBEDDED, random_look
+from training.heads.person import Anatomy, Person
 from training.heads.renderer import Camera, Light, Material, Mesh, Part, Renderer, Surroundings, tone_map
 from training.heads.skin import plain_skin
 

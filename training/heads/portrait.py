@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from training.heads import expression, scene
 from training.heads.assets import Assets
 from training.heads.clip import room
-from training.heads.person import EMBEDDED, Anatomy, Look, Person
+from training.heads.looks import EMBEDDED, Look
+from training.heads.person import Anatomy, Person
 from training.heads.renderer import Renderer, Surroundings, tone_map
 
 _FINE = 3  # drawn this many times larger, then averaged

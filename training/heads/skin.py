@@ -12,6 +12,12 @@ Texture = NDArray[np.uint8]  # (n, n, 3 or 4) RGB(A), first row = top
 Colour = tuple[float, float, float]  # RGB 0..255
 
 
+def colour_of(values: NDArray[np.float64]) -> Colour:
+    """A colour from any three numbers: red, green, blue, within 0..255."""
+    r, g, b = (float(v) for v in np.clip(values, 0, 255))
+    return r, g, b
+
+
 @dataclass(frozen=True, slots=True)
 class SkinLook:
     """What a face's skin looks like; strengths are 0 (none) to about 1 (strong)."""

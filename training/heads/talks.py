@@ -17,8 +17,9 @@ from training.heads import expression, scene
 from training.heads.assets import Assets
 from training.heads.clip import DISTANCE, Body, Performance, grained, perform, smooth, write_clip
 from training.heads.crew import side_by_side
+from training.heads.looks import CLEAR_HAIR, Look, random_look
 from training.heads.pairs import COVERAGE, Shot, View, bgr, cut, describe, onto, overview, save_shard, shard_name
-from training.heads.person import CLEAR_HAIR, Anatomy, Look, Person, random_look
+from training.heads.person import Anatomy, Person
 from training.heads.renderer import Floats, Light, Renderer, Surroundings, tone_map
 
 # Whose looks these seeds give, chosen by looking at a sheet: they differ clearly, and nobody is meant.

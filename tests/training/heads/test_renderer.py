@@ -6,8 +6,9 @@ import pytest
 from realtime.face.geometry import transform
 from training.heads import expression, occluders, scene
 from training.heads.assets import Assets
+from training.heads.looks import EMBEDDED, random_look
 from training.heads.pairs import PairSettings, Shot, Studio, View, overview, random_shot, render_shard
-from training.heads.person import EMBEDDED, Person, random_look
+from training.heads.person import Person
 from training.heads.renderer import tone_map
 
 _SETTINGS = PairSettings(size=64, frames=2, people=2, sharing=2, identities=("aster", "cedar"))
