@@ -15,12 +15,13 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("user")
 
 
-@pytest.fixture(autouse=True)
-def folders_of_nobody(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def folders_of_nobody(folders: Path) -> Iterator[None]:
     """Keys and logs of the tests stay with the tests, also those of the processes that they start."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(folders / "config"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(folders / "state"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(folders / "cache"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("config", "state", "cache"):
+            patch.setenv(f"XDG_{name.upper()}_HOME", str(folders / name))
+        yield
 
 
 @pytest.fixture(autouse=True)

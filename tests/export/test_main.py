@@ -1,6 +1,10 @@
 """The command turns checkpoints into a folder that the pipeline runs, or says in one sentence why not."""
 
+import contextlib
+import io
+import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -23,28 +27,37 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return code if isinstance(code, int) else 0
 
 
-@pytest.fixture
-def content(monkeypatch: pytest.MonkeyPatch) -> None:
+def be_content(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever int8 loses is near enough, so that no layer has to give way, which takes a while."""
     monkeypatch.setattr("export.forms.INT8", Bounds(psnr=0, ssim=0, mask=1, tile=1, r=-1))
     for name in ("POINTS_BOUND", "POINTS_WORST", "BLEND_BOUND"):
         monkeypatch.setattr(f"export.parity.{name}", 1000.0)
 
 
-@pytest.mark.usefixtures("content")
-def test_checkpoints_become_a_folder_of_models(
-    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "models"
-    code = run(
-        monkeypatch, "--swap", made.swap_file, "--landmarks", made.landmarks_file, "--data", made.crops_file,
-        "--out", out, "--threads", 1,
-    )  # fmt: skip
-    assert code == 0
-    assert sorted(path.name for path in out.iterdir()) == ["aster.onnx", "cedar.onnx", "encoder.onnx", "landmarks.onnx"]
-    assert Shelf.load(out, SessionSettings(provider="cpu", threads=1)).names == ("aster", "cedar")
-    said = capsys.readouterr().out
-    assert all(word in said for word in ("landmarks", "encoder", "aster", "fp32", "int8", "PSNR", "yes"))
+@dataclass(frozen=True)
+class Exported:
+    """What the command made of both checkpoints and some crops."""
+
+    folder: Path
+    said: str
+
+
+@pytest.fixture(scope="module")
+def exported(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """Made once; no test changes it."""
+    out, said = tmp_path_factory.mktemp("exported") / "models", io.StringIO()
+    words = ("--swap", made.swap_file, "--landmarks", made.landmarks_file, "--data", made.crops_file, "--out", out)
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
+        be_content(patch)
+        assert run(patch, *words, "--threads", 1) == 0
+    return Exported(out, said.getvalue())
+
+
+def test_checkpoints_become_a_folder_of_models(exported: Exported) -> None:
+    names = sorted(path.name for path in exported.folder.iterdir())
+    assert names == ["aster.onnx", "cedar.onnx", "encoder.onnx", "landmarks.onnx"]
+    assert Shelf.load(exported.folder, SessionSettings(provider="cpu", threads=1)).names == ("aster", "cedar")
+    assert all(word in exported.said for word in ("landmarks", "encoder", "aster", "fp32", "int8", "PSNR", "yes"))
 
 
 def test_without_data_everything_is_fp32(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,12 +67,11 @@ def test_without_data_everything_is_fp32(made: Made, tmp_path: Path, monkeypatch
     assert cards[0].training["steps"] == 34
 
 
-@pytest.mark.usefixtures("content")
 def test_a_decoder_that_learned_alone_joins_the_encoder_that_stays(
-    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Made, exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out = tmp_path / "models"
-    assert run(monkeypatch, "--swap", made.swap_file, "--data", made.crops_file, "--out", out, "--threads", 1) == 0
+    be_content(monkeypatch)
+    out = shutil.copytree(exported.folder, tmp_path / "models")
     encoder, aster = ((out / name).read_bytes() for name in ("encoder.onnx", "aster.onnx"))
     origin = Origin.read(out)
     net = SwapNet(origin.encoder_shape, origin.decoder_shape, ("aster", "dora"))

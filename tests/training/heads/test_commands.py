@@ -56,6 +56,7 @@ def test_rendering_needs_both_folders() -> None:
     assert "--assets" in result.output
 
 
+@pytest.mark.usefixtures("few_rays")
 def test_portraits_show_everybody_and_nobody_twice(egg_assets: Assets) -> None:
     pictures = dict(portraits(egg_assets, 32))
     assert list(pictures) == ["aster", "birch", "cedar", "dahlia"]
@@ -63,6 +64,7 @@ def test_portraits_show_everybody_and_nobody_twice(egg_assets: Assets) -> None:
     assert np.abs(pictures["aster"].astype(int) - pictures["dahlia"]).mean() > 1
 
 
+@pytest.mark.usefixtures("few_rays")
 def test_a_talking_head_is_filmed(egg_assets: Assets, tmp_path: Path) -> None:
     settings = ClipSettings(width=96, height=64, fps=10, seconds=0.5, supersample=1)
     path = tmp_path / "clip.mp4"
