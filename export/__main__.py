@@ -42,7 +42,12 @@ class Commands(TyperGroup):
         return parsed
 
 
-app = typer.Typer(cls=Commands, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    cls=Commands,
+    help="Checkpoints in, model files for the pipeline out. Words that name no command are those of `export`.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 
 
 @app.command()

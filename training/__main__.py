@@ -38,7 +38,7 @@ from training.swap import SwapSettings, landmark_trunk, train_swap
 from training.watching import watched
 
 app = typer.Typer(
-    help="Train identities on people who do not exist, and measure what came out.",
+    help="Train identities, of people who agreed and of people who do not exist, and measure what came out.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -16,6 +16,7 @@ from tests.models import card_file, person
 from training.checkpoint import SWAP, load, save
 
 DIGEST = "5e" * 32
+pytestmark = pytest.mark.timeout(400)  # networks are traced, which takes a second, or minutes beside other work
 
 
 def test_rendered_identities_need_no_card_and_persons_have_theirs(tmp_path: Path) -> None:

@@ -18,6 +18,10 @@ from training.checkpoint import SWAP, load, save
 from training.model import SwapNet
 from training.origin import Origin, fill
 
+pytestmark = pytest.mark.timeout(
+    400
+)  # networks are traced and calibrated, which takes seconds, or minutes beside other work
+
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     monkeypatch.setattr(sys, "argv", ["liveswap-export", *(str(argument) for argument in arguments)])
