@@ -22,6 +22,7 @@ from training.model import DecoderShape, EncoderShape, LandmarkShape, template_p
 from training.swap import SwapSettings, train_swap
 
 LANDMARK_SHAPE = LandmarkShape(size=48)
+pytestmark = pytest.mark.timeout(400)  # trainings of half a minute take many beside other work
 ENCODER, DECODER = EncoderShape(size=48), DecoderShape(size=48, widths=(32, 64, 64, 48, 32))
 LANDMARK_SETTINGS = LandmarkSettings(batch=16, rate=4e-3, log_steps=20, test_steps=20, average=0.95, precision="auto")
 SWAP_SETTINGS = SwapSettings(batch=16, log_steps=20, test_steps=1000, average=0.95, test_items=16, precision="auto")
