@@ -31,6 +31,7 @@ class PairBatch:
     occluded: NDArray[np.uint8]  # (n, S, S) what is in front of the face
     points: NDArray[np.float32]  # (n, 70, 2) the identity's, unit coordinates of the crop
     blend: NDArray[np.float32] | None  # (n, 10), where it is known
+    moved: NDArray[np.float32] | None = None  # (n,) 0..1, how far the code is moved to where other people's are
 
 
 class Pairs:

@@ -23,7 +23,7 @@ from training.faceset import Faceset
 from training.loop import Average, Course, Plan, State, fit, warm_cosine
 from training.losses import Features
 from training.model import DecoderShape, SwapNet
-from training.own import SHOWN, crossings, draw, show, sized
+from training.own import SHOWN, centres_of, crossings, draw, show, sized
 from training.step import Drawn, Step
 from training.swap import FILE, SwapSettings, hold_still, optimiser_of
 from training.warped import Shown, Warped
@@ -139,7 +139,8 @@ def finish(
     before = measured(net, tests, where)
     swap = SwapSettings(rate=settings.rate, average=settings.average)
     average, optimiser = Average(net, swap.average), optimiser_of(net, swap)
-    step = Step(net, learning, swap.weights, features, record.get("precision", "bf16"))
+    centres = centres_of(net, facesets, batches, where) if record["only"] else None
+    step = Step(net, learning, swap.weights, features, record.get("precision", "bf16"), centres=centres)
     judged = Judged(step, judge, settings)
     start = int(record["steps"])
     state = State(skipped=start + int(record["skipped"]))  # batches that the training has not seen

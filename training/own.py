@@ -41,6 +41,7 @@ from training.watching import All, Watcher
 logger = logging.getLogger(__name__)
 
 SHOWN: Final = 8  # faces in a row of the preview
+KNOWN: Final = 64  # faces whose codes' mean says where a person's codes are
 HISTORY: Final = "history"  # the last checkpoints and the best one
 PREVIEWS: Final = "previews"  # a preview for each checkpoint
 LAST: Final = 3  # checkpoints that are kept besides the newest
@@ -108,7 +109,8 @@ def train_own(
         state.skipped, state.numbers, best = int(said["skipped"]), dict(said["test"]), float(said["best"])
         state.losses = dict(said.get("smoothed", {}))
         torch.set_rng_state(kept["random"])
-    alone = Step(net, learning, settings.weights, features, mean=processes.mean)
+    centres = centres_of(net, facesets, batches, where) if stays else None
+    alone = Step(net, learning, settings.weights, features, mean=processes.mean, centres=centres)
     if resume:
         alone.precision = said.get("precision", alone.precision)  # which was the only one before it was said
         if settings.precision not in (AUTO, alone.precision):
@@ -190,6 +192,13 @@ def most_alike(start: Start, batch: PairBatch) -> str:
         return float(scores(draw(net, name, batch, where)[0], truth, points)["face_ssim"].nanmean())
 
     return max(net.decoders, key=alike)
+
+
+@torch.no_grad()
+def centres_of(net: SwapNet, facesets: Sequence[Faceset], batches: Warped, device: torch.device) -> Tensor:
+    """The mean code of each person, (people, z), for an encoder that stays."""
+    some = (to_input(batches.some(one, KNOWN).pictures, device) for one in facesets)
+    return torch.stack([net.encoder(pictures).mean(0) for pictures in some])
 
 
 def check_people(learning: Sequence[str], against: str, batch: int) -> None:

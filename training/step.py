@@ -51,6 +51,8 @@ class Drawn(NamedTuple):
 class Step(nn.Module):
     """Draws a batch, whose equal parts belong to `names` in order, and says how far that is from the truth."""
 
+    ways: Tensor | None
+
     def __init__(
         self,
         net: SwapNet,
@@ -59,8 +61,14 @@ class Step(nn.Module):
         features: Features | None = None,
         precision: str = "bf16",
         mean: Mean = itself,
+        centres: Tensor | None = None,
     ) -> None:
+        """centres: (people, z), the mean code of each, where codes are to be moved between them."""
         super().__init__()
+        ways = None
+        if centres is not None and len(centres) > 1:
+            ways = (centres.sum(0) - centres) / (len(centres) - 1) - centres
+        self.register_buffer("ways", ways, persistent=False)  # (people, z), from each to the middle of the others
         self.net, self.features = net, features
         self.precision = known(precision)
         self._names, self._weights, self._mean = tuple(names), weights, mean
@@ -70,6 +78,9 @@ class Step(nn.Module):
         net, device = self.net, next(self.net.parameters()).device
         with cast(device, self.precision):
             code = net.encoder(to_input(batch.pictures, device))
+            if self.ways is not None and batch.moved is not None:
+                ways = self.ways.repeat_interleave(len(code) // len(self.ways), 0)
+                code = code + torch.from_numpy(batch.moved).to(device)[:, None] * ways
             codes = list(zip(self._names, code.chunk(len(self._names)), strict=True))
             logits = torch.cat([net.decoders[name](part) for name, part in codes]).float()
         points = torch.from_numpy(batch.points).to(device)

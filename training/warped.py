@@ -1,7 +1,7 @@
 """Cuts batches in which each person's warped, relit and badly filmed faces are to become that person's faces."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import cv2
@@ -26,6 +26,7 @@ class Shown:
 
     warp: float  # of the crop's width, the standard deviation of a smooth displacement
     relit: float = 0.5  # of the faces get the mean and spread of another one's colours, and are to be drawn without
+    moved: float = 0.0  # how far a code is moved at most to where the other people's are: 1 is all of the way
 
     def record(self) -> dict[str, float]:
         """As a checkpoint keeps it."""
@@ -38,8 +39,9 @@ class Shown:
 
 
 FAR: Final = Shown(0.022)  # far enough that a decoder must know its person, whatever an encoder leaves of the other one
-# An encoder that has learned to leave the person out needs no help, and what was warped is drawn blurred.
-NEAR: Final = Shown(0.004)
+# An encoder that has learned to leave the person out needs little help, and what was warped is drawn blurred. What it
+# does not leave out, a decoder must not listen to: it never hears it of its own person.
+NEAR: Final = Shown(0.004, moved=1.0)
 
 Row = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]  # picture, target, points
 
@@ -70,7 +72,10 @@ class Warped:
         chances = [np.random.default_rng((self._seed, number, place)) for _, place in self._places]
         chosen = [(one, int(rng.choice(one.learned))) for (one, _), rng in zip(self._places, chances, strict=True)]
         rows = [self._cut(one, index, rng) for (one, index), rng in zip(chosen, chances, strict=True)]
-        return self._batch(chosen, rows)
+        batch = self._batch(chosen, rows)
+        if not self._shown.moved:
+            return batch
+        return replace(batch, moved=np.array([rng.uniform(0, self._shown.moved) for rng in chances], np.float32))
 
     def clean(self, faceset: Faceset, count: int | None = None) -> PairBatch:
         """Faces that training never sees, as they are: all of them, or count of them from all over."""

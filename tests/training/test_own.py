@@ -28,7 +28,7 @@ from training.model import Decoder, DecoderShape, EncoderShape, SwapNet
 from training.origin import Origin
 from training.own import train_own
 from training.presets import LEARNS, STAYS, Start, start_of
-from training.step import Drawn, Step
+from training.step import Drawn, Step, Weights
 from training.swap import SwapSettings
 from training.warped import FAR, NEAR, Warped, relit
 
@@ -53,8 +53,19 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return tuple(str(write_faceset(folder / name, name, seed=seed)) for seed, name in enumerate(("aster", "cedar")))  # type: ignore[return-value]
 
 
-def tiny(people: tuple[str, ...], out: Path, steps: int, resume: bool = False, **more: Any) -> State:
-    return train_own(people, out, Plan(steps=steps), Start(None, *TINY), resume, FEW, **more)
+def tiny(
+    people: tuple[str, ...], out: Path, steps: int, resume: bool = False, start: Start | None = None, **more: Any
+) -> State:
+    return train_own(people, out, Plan(steps=steps), start or Start(None, *TINY), resume, FEW, **more)
+
+
+def origin_of(*names: str) -> tuple[SwapNet, Origin]:
+    """A network with decoders of these names, and what starts from it."""
+    torch.manual_seed(0)
+    encoder, decoder = TINY
+    net = SwapNet(encoder, decoder, names).eval()
+    weights = {name: dict(net.decoders[name].state_dict()) for name in names}
+    return net, Origin(dict(net.encoder.state_dict()), encoder, weights, decoder, {}, {})
 
 
 def test_both_directions_come_out(people: tuple[str, str], tmp_path: Path) -> None:
@@ -90,13 +101,15 @@ def test_both_directions_come_out(people: tuple[str, str], tmp_path: Path) -> No
     assert "drawn" not in entries["aster", "cedar"]
 
 
-def test_a_training_that_goes_on_is_the_same_bit_for_bit(people: tuple[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("stays", [False, True])
+def test_a_training_that_goes_on_is_the_same_bit_for_bit(stays: bool, people: tuple[str, str], tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    tiny(people, whole, 7)
+    start = Start(origin_of("birch")[1], *TINY, stays=True, shown=NEAR) if stays else Start(None, *TINY)
+    tiny(people, whole, 7, start=start)
     steps = iter(range(100))
-    tiny(people, parts, 7, ended=lambda: next(steps) >= 3)  # ends after three steps, as with SIGTERM
+    tiny(people, parts, 7, start=start, ended=lambda: next(steps) >= 3)  # ends after three steps, as with SIGTERM
     assert load(parts / "swap.pt", SWAP)["record"]["steps"] == 3
-    tiny(people, parts, 7, resume=True)
+    tiny(people, parts, 7, resume=True, start=start)
     one, other = (load(place / "swap.pt", SWAP) for place in (whole, parts))
     for part in ("net", "average"):
         assert all(torch.equal(value, other[part][name]) for name, value in one[part].items())
@@ -148,15 +161,6 @@ def test_the_last_checkpoints_and_the_best_one_stay(people: tuple[str, str], tmp
     assert len(list((tmp_path / "previews").iterdir())) == 7
 
 
-def origin_of(*names: str) -> tuple[SwapNet, Origin]:
-    """A network with decoders of these names, and what starts from it."""
-    torch.manual_seed(0)
-    encoder, decoder = TINY
-    net = SwapNet(encoder, decoder, names).eval()
-    weights = {name: dict(net.decoders[name].state_dict()) for name in names}
-    return net, Origin(dict(net.encoder.state_dict()), encoder, weights, decoder, {}, {})
-
-
 def test_an_encoder_that_stays_does_so_after_a_resume_too(people: tuple[str, str], tmp_path: Path) -> None:
     net, origin = origin_of("birch")
     start = Start(origin, *TINY, stays=True, shown=NEAR)
@@ -169,6 +173,29 @@ def test_an_encoder_that_stays_does_so_after_a_resume_too(people: tuple[str, str
     assert any(
         (value != half[f"decoders.cedar.{name}"]).any() for name, value in decoders["cedar"].state_dict().items()
     )
+
+
+def test_codes_are_moved_to_where_the_other_persons_are(people: tuple[str, str]) -> None:
+    """So that a decoder does not listen to what tells the two people's codes apart."""
+    net, facesets = SwapNet(*TINY, ("aster", "cedar")), [Faceset.open(place) for place in people]
+    batches = Warped(facesets, *TINY, 4, 0, shown=NEAR)
+    batch = batches(0)
+    assert batch.moved is not None
+    assert 0 <= batch.moved.min() < batch.moved.max() <= 1
+    seen: dict[str, torch.Tensor] = {}
+    for name, decoder in net.decoders.items():
+        decoder.register_forward_pre_hook(lambda _, code, name=name: seen.update({name: code[0]}))
+    centres = own.centres_of(net, facesets, batches, torch.device("cpu"))
+    step = Step(net, tuple(net.decoders), Weights(), precision="fp32", centres=centres)
+
+    def codes(moved: float) -> dict[str, torch.Tensor]:
+        with torch.no_grad():
+            step(replace(batch, moved=np.full(4, moved, np.float32)))
+        return dict(seen)
+
+    as_seen, moved = codes(0.0), codes(1.0)
+    torch.testing.assert_close(moved["aster"], as_seen["aster"] + centres[1] - centres[0])
+    torch.testing.assert_close(moved["cedar"], as_seen["cedar"] + centres[0] - centres[1])
 
 
 def test_a_new_decoder_starts_from_whoever_is_most_alike(people: tuple[str, str], tmp_path: Path) -> None:
