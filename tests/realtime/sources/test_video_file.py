@@ -6,11 +6,12 @@ import threading
 import time
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from realtime.errors import EndOfStream, SourceError, SourceMissing
-from realtime.sources.video_file import Film, Shot, VideoFile
+from realtime.sources.video_file import ROUNDED, Film, Shot, VideoFile, as_bgr
 from tests.realtime.clips import click, number_of, numbered, read_all, write_clip
 
 
@@ -49,6 +50,18 @@ async def test_colours_survive(tmp_path: Path, name: str, codec: str) -> None:
         async with VideoFile(path) as source:
             seen = (await source.read()).image.reshape(-1, 3).mean(axis=0)
         assert np.abs(seen - bgr).max() <= 4
+
+
+@pytest.mark.parametrize("format", ["yuv420p", "yuvj420p", "yuv422p", "nv12", "yuv420p10le"])
+def test_the_quick_way_to_bgr_is_as_right_as_the_slow_one(format: str) -> None:
+    """The mean of each colour within 0.3 of 255, and where colours change slowly each pixel within 5."""
+    across, down = np.meshgrid(np.linspace(30, 220, 1280), np.linspace(30, 220, 720))
+    image = np.stack([across, down, 250 - across / 2 - down / 2], -1).astype(np.uint8)
+    frame = av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format=format, interpolation=ROUNDED)
+    exact = frame.reformat(format="bgr24", src_colorspace="ITU709", interpolation=ROUNDED).to_ndarray().astype(int)
+    quick = as_bgr(frame, frame.width)
+    assert np.abs((quick - exact).mean((0, 1))).max() < 0.3
+    assert np.abs(quick - exact).max() <= 5
 
 
 @pytest.mark.parametrize("rotation", [90, 180, -90])
