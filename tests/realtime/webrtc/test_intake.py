@@ -1,20 +1,33 @@
 """What comes in is drained at once, never piles up, and is developed when it is wanted."""
 
 import asyncio
+import threading
 import time
 from contextlib import suppress
 
 import av
 import numpy as np
 import pytest
+from aiortc import RTCPeerConnection
 from aiortc.codecs.h264 import H264Encoder, h264_depayload
 from aiortc.codecs.vpx import Vp8Encoder, vp8_depayload
 from aiortc.mediastreams import VIDEO_TIME_BASE, MediaStreamError, MediaStreamTrack
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from aiortc.rtp import RtpPacket
 
 from realtime.errors import EndOfStream
 from realtime.frame import Frame
-from realtime.webrtc.intake import MOST_SIDE, MOST_WAITING, SOUND_PACKETS, Camera, Whole, fitting
+from realtime.webrtc.intake import (
+    FORGET_S,
+    MISSING_S,
+    MOST_SIDE,
+    MOST_WAITING,
+    SOUND_PACKETS,
+    Camera,
+    Whole,
+    fitting,
+    make_prompt,
+)
 from realtime.webrtc.sizes import stands_alone
 from tests.realtime.webrtc.people import demo
 
@@ -119,6 +132,93 @@ def test_where_the_decoder_is_too_slow_pictures_are_left_out_until_one_that_stan
     assert add(5, change) == (True, False)
     assert add(6, whole) == (False, True)
     assert add(7, change) == (False, True)
+
+
+def test_nothing_waits_long_for_a_missing_packet() -> None:
+    """Without end, as aiortc waits, the picture before the 512th packet would be given when it is three seconds old."""
+    now = [0.0]
+    buffer = Whole(512, True, clock=lambda: now[0])
+    change = vp8(640, 480, alone=False)
+    assert given(buffer, packet(0, 0, True, vp8(640, 480))) == [vp8(640, 480)]
+    asked, oldest = [], 0.0
+    for number in range(2, 60):  # packet 1 never comes; 30 pictures a second, one packet each
+        now[0] = number / 30
+        wanted, frame = buffer.add(packet(number, number * 3000, True, change))
+        assert frame is None  # each builds on the one that is missing
+        asked += [number] if wanted else []
+        oldest = max([oldest, *(now[0] - buffer._arrived[place] for place in held(buffer))])
+    assert oldest < MISSING_S
+    assert asked == [10, 25, 41, 56]  # after a quarter of a second, then every half second
+    assert given(buffer, packet(60, 60 * 3000, True, vp8(640, 480))) == [vp8(640, 480)]
+    assert given(buffer, packet(61, 61 * 3000, True, change)) == [change]
+
+
+def held(buffer: Whole) -> list[int]:
+    """The places of the packets that wait."""
+    return [place for place, one in enumerate(buffer._packets) if one is not None]
+
+
+def test_a_packet_that_comes_in_time_brings_all_that_waited_for_it_at_once() -> None:
+    now = [0.0]
+    early: list[int] = []
+    buffer = Whole(512, True, clock=lambda: now[0], more=lambda frame, _: early.append(frame.timestamp))
+    change = vp8(640, 480, alone=False)
+    assert given(buffer, packet(65_535, 0, True, vp8(640, 480))) == [vp8(640, 480)]
+    assert given(buffer, *(packet(number, number, True, change) for number in (1, 2, 3))) == []
+    now[0] = MISSING_S * 0.9
+    _, frame = buffer.add(packet(0, 100, True, change))
+    assert frame is not None
+    assert [*early, frame.timestamp] == [100, 1, 2, 3]
+    assert held(buffer) == []
+
+
+def test_a_packet_that_comes_too_late_changes_nothing() -> None:
+    now = [0.0]
+    buffer = Whole(512, True, clock=lambda: now[0])
+    change = vp8(640, 480, alone=False)
+    assert given(buffer, packet(0, 0, True, vp8(640, 480)), packet(2, 2, True, change)) == [vp8(640, 480)]
+    now[0] = 1.0
+    assert given(buffer, packet(250, 3, True, change)) == []  # given up, with everything before
+    for late in (1, 100, 249):
+        assert buffer.add(packet(late, 1, True, vp8(640, 480))) == (False, None)
+    assert given(buffer, packet(251, 4, True, vp8(640, 480))) == [vp8(640, 480)]
+    now[0] += FORGET_S
+    assert given(buffer, packet(65_000, 5, True, vp8(640, 480))) == [vp8(640, 480)]  # far behind: a new beginning
+
+
+async def test_what_a_packet_completes_goes_to_the_decoder_in_order() -> None:
+    """The receiver of aiortc takes one frame for each packet; the others go to its decoder by our own hand."""
+    connection = RTCPeerConnection()
+    receiver = connection.addTransceiver("video").receiver
+    make_prompt(receiver, "video")
+    codec = RTCRtpCodecParameters("video/VP8", 90_000, payloadType=97)
+    receiver._RTCRtpReceiver__codecs[97] = codec
+    receiver._RTCRtpReceiver__decoder_thread = threading.current_thread()  # none that would take them away
+    for number in (0, 2, 3, 1):
+        await receiver._handle_rtp_packet(spoken(number), arrival_time_ms=0)
+    queue = receiver._RTCRtpReceiver__decoder_queue
+    waiting = [queue.get_nowait() for _ in range(4)]
+    assert [(of, frame.timestamp) for of, frame in waiting] == [(codec, number * 3000) for number in range(4)]
+    assert queue.empty()
+    await connection.close()
+
+
+def spoken(number: int) -> RtpPacket:
+    """One packet with a whole picture in VP8, as it comes from the network."""
+    made = RtpPacket(payload_type=97, marker=1, sequence_number=number, timestamp=number * 3000)
+    made.payload = b"\x10" + vp8(640, 480)
+    return made
+
+
+def test_a_large_picture_that_comes_slowly_is_not_given_up() -> None:
+    now = [0.0]
+    buffer = Whole(512, True, clock=lambda: now[0])
+    for number in range(20):
+        now[0] = number / 10
+        wanted, frame = buffer.add(packet(number, 1, number == 19, b"a"))
+        assert not wanted
+    assert frame is not None
+    assert frame.data == b"a" * 20
 
 
 def test_pictures_that_stand_alone_are_told_from_others() -> None:
