@@ -125,9 +125,7 @@ def run(
     ] = None,
     cuda_graphs: options.CudaGraphs = None,
     threads: options.Threads = None,
-    cores: Annotated[
-        str | None, typer.Option(metavar="auto|all|0-3,8", help="That work on frames; auto prefers fast ones.")
-    ] = None,
+    cores: options.Cores = None,
     preview: Annotated[bool | None, typer.Option("--preview/--no-preview", help="Show a window as well.")] = None,
     label: options.Labelled = None,
     i_disclose: options.Disclosed = None,
@@ -221,6 +219,7 @@ def serve(
     ] = None,
     cuda_graphs: options.CudaGraphs = None,
     threads: options.Threads = None,
+    cores: options.Cores = None,
     label: options.Labelled = None,
     i_disclose: options.Disclosed = None,
     label_language: options.LabelLanguage = None,

@@ -71,8 +71,27 @@ def threads_of_one(cores: int | None = None) -> int:
     threads waits for whichever core is late. It takes a tenth more of the processor for nothing.
     """
     if cores is None:
-        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+        cores = usable()
     return 1 if cores <= 2 else 2
+
+
+def spread(
+    text: str, threads: int, workers: int, allowed: Cores | None = None, system: Path = SYSTEM
+) -> tuple[Placement, ...]:
+    """Where the work of each of so many processes goes: as placement() has it, and each beside one memory, in turns.
+
+    Fast cores are enough where all of them together have one for each thread. Raises SettingsError.
+    """
+    if allowed is None:
+        allowed = frozenset(os.sched_getaffinity(0)) if sys.platform == "linux" else None
+    if text != AUTO or allowed is None:
+        return (placement(text, threads, allowed, system),) * workers
+    fast = _fast(allowed, system)
+    cores = fast if len(fast) >= max(LEAST, threads * workers) else allowed
+    memories = [mine for mine in _memories(cores, system) if len(mine) >= max(LEAST, threads)]
+    groups = memories if len(memories) > 1 else [cores]
+    placements = [Placement(None if one == allowed else one, written(one)) for one in groups]
+    return tuple(placements[number % len(placements)] for number in range(workers))
 
 
 @contextmanager
@@ -148,9 +167,13 @@ def _fast(allowed: Cores, system: Path) -> Cores:
 
 def _near(cores: Cores, system: Path) -> Cores:
     """Those beside the memory that most of them are beside; all where there is one memory, or nobody says."""
+    return max(_memories(cores, system), key=len, default=cores)
+
+
+def _memories(cores: Cores, system: Path) -> list[Cores]:
+    """The cores beside each memory, those without any left out; none where nobody says."""
     nodes = sorted((system / "system" / "node").glob("node[0-9]*/cpulist"), key=lambda path: path.parent.name)
-    beside = [mine for path in nodes if (mine := _list(path) & cores)]
-    return max(beside, key=len) if beside else cores
+    return [mine for path in nodes if (mine := _list(path) & cores)]
 
 
 def _list(path: Path) -> Cores:

@@ -17,6 +17,9 @@ Precision = Annotated[
 CudaGraphs = Annotated[
     bool | None, typer.Option("--cuda-graphs/--no-cuda-graphs", help="Have NVIDIA's cards record its runs.")
 ]
+Cores = Annotated[
+    str | None, typer.Option(metavar="auto|all|0-3,8", help="That work on frames; auto prefers fast ones.")
+]
 Threads = Annotated[int | None, typer.Option(metavar="N", help="Of each model on the CPU; 1 on two cores, else 2.")]
 Unsure = Annotated[
     str | None,

@@ -10,6 +10,7 @@ from ray import serve
 from deploy.ray.front import Front
 from deploy.ray.register import NAME, Register
 from deploy.ray.replica import Replica
+from realtime.cores import ALL
 from realtime.errors import SettingsError
 from realtime.settings import Settings, load
 from realtime.webrtc.media import MediaSettings
@@ -53,7 +54,8 @@ def build(wanted: dict[str, Any]) -> Any:
     """The application with these settings: ClusterSettings, and those of `liveswap serve`. Raises SettingsError."""
     asked = ClusterSettings(**taken(ClusterSettings, wanted))
     media = MediaSettings(**taken(MediaSettings, wanted))
-    settings = load(None, taken(Settings, wanted))
+    ours = {name: value for name, value in wanted.items() if name not in {one.name for one in fields(ClusterSettings)}}
+    settings = load(None, {**taken(Settings, ours), "cores": ALL})  # of several replicas on a machine, none knows
     kinds = (ClusterSettings, MediaSettings, Settings)
     if strange := sorted(set(wanted) - {one.name for kind in kinds for one in fields(kind)}):
         raise SettingsError(f"{strange[0]} is no setting of a cluster, wanted one that docs/deploy.md names")

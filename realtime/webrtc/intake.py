@@ -127,7 +127,7 @@ class Whole(JitterBuffer):
         for count in range(self.capacity):
             packet = self._packets[(self._origin + count) % self.capacity]  # type: ignore[operator]  # add() sets it
             if packet is None:
-                self._missing = uint16_gt(self._newest, uint16_add(self._origin, count))
+                self._missing = uint16_gt(self._newest, uint16_add(self._origin, count))  # type: ignore[arg-type]
                 return None
             if packets and packet.timestamp != packets[0].timestamp:  # a last packet that forgot to say so
                 return self._taken(packets)

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import cv2
 from aiortc import RTCDataChannel
 
-from realtime.cores import usable
+from realtime.cores import held_to, keep_to, placement, usable
 from realtime.egress.door import Door
 from realtime.errors import ConsentError, LiveswapError, UnknownIdentity
 from realtime.face.detect import Detector, open_detector
@@ -85,16 +85,22 @@ class Studio:
         self.networks = networks
         self.door = Door.of(settings, shelf.cards)
         self._batcher = Batcher() if settings.fused else None  # frames of all sessions go through it
-        self._turns = None if settings.fused else Turns(usable())  # common calls need many who wait at once
+        self._cores = placement(settings.cores, settings.threads).cores
+        many = usable() if self._cores is None else len(self._cores)
+        self._turns = None if settings.fused else Turns(many)  # common calls need many who wait at once
         self._sessions: set[Session] = set()
 
     @classmethod
     def load(cls, settings: Settings, media: MediaSettings) -> "Studio":
-        """A studio with the models of the settings, all identities warm. Blocks. Raises ModelError, MissingExtra."""
+        """A studio with the models of the settings, all identities warm. Blocks.
+
+        The models' threads stay on the cores of the settings. Raises ModelError, MissingExtra, SettingsError.
+        """
         cv2.setNumThreads(settings.threads)
         opening = Fusing(settings.session, settings.cuda_graphs) if settings.fused else None
-        shelf = Shelf.load(settings.folder, settings.session, None, settings.consent, opening)
-        return cls(settings, media, shelf, Networks.load(settings))
+        with held_to(placement(settings.cores, settings.threads).cores):
+            shelf = Shelf.load(settings.folder, settings.session, None, settings.consent, opening)
+            return cls(settings, media, shelf, Networks.load(settings))
 
     @property
     def identities(self) -> tuple[Card, ...]:
@@ -115,6 +121,7 @@ class Studio:
         engine = Engine(
             self.settings, self.shelf, self.networks.tracker(self.settings), wish, self._batcher, self._turns
         )
+        engine.prepare = partial(keep_to, self._cores)
         session = Session(name, wish, engine, self.media, self._sessions.discard, self.door)
         self._sessions.add(session)
         return session
@@ -141,6 +148,7 @@ class Engine:
         self.patience = settings.patience
         self.names = shelf.names
         self.batcher = batcher
+        self.prepare: Callable[[], None] = lambda: None  # is called on the thread of each stage before it begins
         self._turns = turns
         self._shelf = shelf
         self.aside = tracker.looking_aside
@@ -390,7 +398,8 @@ class Session:
                 await opening.enter_async_context(self._gate)
                 self._wishes = worker
                 stages = self._engine.stages(camera.develop)
-                await Pipeline(camera, stages, self._gate, self._engine.meters, self._engine.patience).run()
+                engine = self._engine
+                await Pipeline(camera, stages, self._gate, engine.meters, engine.patience, engine.prepare).run()
         except LiveswapError as error:
             self._fail(str(error))
         else:

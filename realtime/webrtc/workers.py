@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -17,6 +17,7 @@ import aiohttp
 from multidict import CIMultiDictProxy
 from yarl import URL
 
+from realtime.cores import ALL, spread, written
 from realtime.errors import LiveswapError
 from realtime.settings import Settings
 from realtime.swap.identity import Card
@@ -202,6 +203,7 @@ class Workers:
         self, settings: Settings, media: MediaSettings, serving: ServeSettings, where: Whereabouts, verbose: int = 0
     ) -> None:
         self._makings = (settings, media, serving, verbose)
+        self._cores = spread(settings.cores, settings.threads, serving.workers)
         self._where = where
         self._alive: dict[int, WorkerProcess] = {}  # by number, those that take requests
         self._keeping: list[asyncio.Task[None]] = []
@@ -254,6 +256,8 @@ class Workers:
 
     async def _start(self, number: int) -> None:
         settings, media, serving, verbose = self._makings
+        cores = self._cores[number].cores
+        settings = replace(settings, cores=ALL if cores is None else written(cores))
         orders = Orders(str(Path(self._folder.name) / str(number)), settings, media, serving, verbose)
         beginning = asyncio.create_task(WorkerProcess.started(orders, self._where.forget))
         try:

@@ -5,10 +5,11 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from realtime.cores import SYSTEM, held_to, keep_to, parsed, placement, threads_of_one, written
+from realtime.cores import SYSTEM, held_to, keep_to, parsed, placement, spread, threads_of_one, written
 from realtime.errors import SettingsError
 from realtime.flow.worker import Worker
 from realtime.settings import Settings, load
@@ -72,6 +73,31 @@ def test_work_stays_beside_one_memory(tmp_path: Path) -> None:
     assert preferred(folder, threads=6) is None
     hybrid = system(tmp_path, named="1-4")
     assert placement("auto", 2, EIGHT, hybrid).said.endswith("of them the 2 beside one memory: 1-2")
+
+
+@pytest.mark.parametrize(
+    ("workers", "threads", "made", "wanted"),
+    [
+        (3, 1, {}, [None, None, None]),
+        (3, 1, {"nodes": {0: "0-3", 1: "4-7"}}, ["0-3", "4-7", "0-3"]),  # each beside one memory, in turns
+        (2, 4, {"nodes": {0: "0-4", 1: "5-7"}}, [None, None]),  # one memory has too few
+        (2, 2, {"named": "0-3"}, ["0-3", "0-3"]),
+        (3, 2, {"named": "0-3"}, [None, None, None]),  # the fast ones are not enough for all
+        (2, 1, {"named": "0-5", "nodes": {0: "0-3", 1: "4-7"}}, ["0-3", "4-5"]),
+    ],
+)
+def test_workers_are_spread_over_fast_cores_and_memories(
+    tmp_path: Path, workers: int, threads: int, made: dict[str, Any], wanted: list[str | None]
+) -> None:
+    found = spread("auto", threads, workers, EIGHT, system(tmp_path, **made))
+    assert [None if one.cores is None else written(one.cores) for one in found] == wanted
+
+
+def test_workers_are_where_the_settings_say() -> None:
+    assert [one.cores for one in spread("2-3", 1, 2, EIGHT)] == [frozenset({2, 3})] * 2
+    assert [one.cores for one in spread("all", 1, 2, EIGHT)] == [None, None]
+    with pytest.raises(SettingsError, match=r"^cores is '8', and this process may use 0-7$"):
+        spread("8", 1, 2, EIGHT)
 
 
 def test_files_that_say_something_else_are_as_if_missing(tmp_path: Path) -> None:

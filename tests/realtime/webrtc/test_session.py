@@ -2,10 +2,13 @@
 
 import asyncio
 import gc
+import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from aiortc import RTCPeerConnection
 from numpy.typing import NDArray
 
 from realtime.errors import MOST_FAILURES, SettingsError, UnknownIdentity
+from realtime.flow.worker import Worker
 from realtime.frame import Frame
 from realtime.swap.compose import Composer, Swapped
 from realtime.swap.consent import Consent
@@ -71,6 +75,21 @@ async def test_timestamps_rise_by_the_time_between_captures(studio: Studio) -> N
     steps = np.diff(times)
     assert steps.min() > 0
     assert times[-1] - times[0] == pytest.approx(passed, abs=0.5)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody chooses cores")
+async def test_sessions_compute_on_the_cores_of_the_settings_and_as_many_at_once(loaded: Studio) -> None:
+    core = min(os.sched_getaffinity(0))
+    settings = replace(loaded.settings, cores=str(core))
+    studio = Studio(settings, loaded.media, loaded.shelf, loaded.networks)
+    engine = studio.session("one", Wish())._engine
+    (first, _) = engine.stages(lambda frame: frame)
+    async with Worker("stage") as worker, first.turn():
+        await worker.run(engine.prepare)
+        assert await worker.run(os.sched_getaffinity, 0) == {core}
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(first.turn().__aenter__(), 0.01)
+    await studio.close()
 
 
 async def test_an_identity_whose_consent_ends_is_not_given_any_more(loaded: Studio, tmp_path: Path) -> None:
