@@ -150,7 +150,7 @@ async def serving(size: Size, processes: int, most: int, words: Sequence[str]) -
         from bench.glass_browser import Served
     except ImportError as error:
         raise MissingExtra(f"sessions need more packages ({error}): pip install 'liveswap[webrtc]'") from None
-    limits = ["--max-sessions", str(most), "--offers-per-minute", "10000"]
+    limits = ["--max-sessions", str(most), "--offers-per-minute", "10000", "--no-turn-away"]
     shape = ["--width", str(size.width), "--height", str(size.height), "--workers", str(processes)]
     async with Served([*limits, *shape, *words], "") as server:
         yield server

@@ -194,6 +194,10 @@ def serve(
         int, typer.Option(metavar="N", help="Processes that sessions are spread over; 1 for this one alone.")
     ] = 1,
     max_sessions: Annotated[int, typer.Option(metavar="N", help="At once, of all workers together.")] = 4,
+    turn_away: Annotated[
+        bool,
+        typer.Option("--turn-away/--no-turn-away", help="Nobody else while sessions lose two of three frames."),
+    ] = True,
     most_viewers: Annotated[int, typer.Option(metavar="N", help="Of each session.")] = 8,
     offers_per_minute: Annotated[int, typer.Option(metavar="N", help="Of each client.")] = 60,
     ice_servers: Annotated[

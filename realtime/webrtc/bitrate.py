@@ -32,6 +32,8 @@ DROPPED: Final = 0.15  # of the frames, from which something is too slow
 PATIENCE: Final = 3  # seconds of load before a step down
 CALM: Final = 10  # seconds without before a step up
 LONGEST_CALM: Final = 160
+STARVED: Final = 0.67  # of the frames lost, from which on a session has too few
+STARVED_S: Final = 5  # seconds of it at the smallest size, after which nobody else should come
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,12 @@ class Effort:
         self._bad = 0
         self._good = 0
         self._calm = CALM
+        self._starved = 0
+
+    @property
+    def starved(self) -> bool:
+        """Whether for STARVED_S the smallest size has not been small enough for a third of the frames."""
+        return self._starved >= STARVED_S
 
     @property
     def scale(self) -> float:
@@ -203,6 +211,8 @@ class Effort:
         """The scale from now on, after one more second that went like this."""
         bad = load.busy > BUSY or load.dropped > DROPPED
         self._bad = self._bad + 1 if bad else 0
+        starved = self._level == len(SCALES) - 1 and load.dropped > STARVED
+        self._starved = self._starved + 1 if starved else 0
         good = load.busy <= EASY and load.dropped <= DROPPED / 3
         self._good = self._good + 1 if good else 0
         if self._bad >= PATIENCE and self._level < len(SCALES) - 1:

@@ -115,7 +115,8 @@ class Lobby:
         """A new session and the answer to its offer; name is what viewers know it by.
 
         A ticket was made by whoever shares sessions out, who has seen to room and names.
-        Raises Refusal (503 when full, 409 for a name that is taken), OfferRefused, UnknownIdentity, SettingsError.
+        Raises Refusal (503 when full or too busy, 409 for a name that is taken), OfferRefused, UnknownIdentity,
+        SettingsError.
         """
         if ticket is None:
             self._check_room(name)
@@ -123,6 +124,8 @@ class Lobby:
             ticket = Ticket.made(self._number, name)
         elif self._closing:
             raise closing_down()
+        if self._settings.turn_away and any(guest.session.starved for guest in self._guests.values()):
+            raise too_busy()
         session = self._studio.session(str(ticket.number), wish)
         guest = Guest(ticket, session, Link.of(offer))
         self._guests[ticket.key] = guest
@@ -226,6 +229,12 @@ def ticket_of(request: web.Request) -> Ticket | None:
 def no_room(most: int) -> Refusal:
     """All sessions are taken."""
     sentence = f"all {most} sessions of this server are taken, wanted one that is free: try again later"
+    return Refusal(503, sentence, retry())
+
+
+def too_busy() -> Refusal:
+    """The processor is taken: one more session would only take frames from the others."""
+    sentence = "this machine is too busy: sessions lose two of three frames, wanted a quieter moment, try again later"
     return Refusal(503, sentence, retry())
 
 

@@ -27,6 +27,7 @@ class ServeSettings:
     origins: tuple[str, ...] = ()  # pages elsewhere that may call, as scheme://host[:port]
     behind_proxy: bool = False  # the last address in X-Forwarded-For is the client
     max_sessions: int = 4  # of all workers together
+    turn_away: bool = True  # whoever comes while those who are in get too few of their frames
     offers_per_minute: int = 60  # of each client; as many may come at once
     workers: int = 1  # processes that sessions are spread over; one: this process itself
 

@@ -276,6 +276,11 @@ class Session:
         """The random id in the marks of its pictures."""
         return self._gate.session
 
+    @property
+    def starved(self) -> bool:
+        """Whether it gets so few of its frames that nobody else should come."""
+        return self._effort.starved
+
     async def answer(self, offer: str) -> str:
         """The answer to the client's offer, with all our candidates; from then on the session runs.
 

@@ -16,6 +16,8 @@ from realtime.frame import Frame
 from realtime.webrtc.bitrate import (
     CALM,
     PATIENCE,
+    SCALES,
+    STARVED_S,
     UP_S,
     Effort,
     Gauge,
@@ -213,3 +215,15 @@ async def test_where_swapping_is_too_slow_pictures_become_smaller(
     monkeypatch.setattr(session._engine, "stages", slow)
     async with client(session, Clip(demo(), 20)) as one:
         await one.told(lambda message: message["type"] == "stats" and message["width"] == 480)
+
+
+def test_a_session_that_loses_two_of_three_frames_at_the_smallest_size_is_starved() -> None:
+    effort = Effort()
+    seen = []
+    for _ in range(2 * PATIENCE + STARVED_S):
+        effort(Load(busy=0.5, dropped=0.8))
+        seen.append(effort.starved)
+    assert effort.scale == SCALES[-1]
+    assert seen == [False] * (len(seen) - 1) + [True]
+    effort(Load(busy=0.5, dropped=0.5))
+    assert not effort.starved

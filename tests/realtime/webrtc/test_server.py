@@ -27,7 +27,7 @@ from realtime.errors import SettingsError, UnknownIdentity
 from realtime.settings import Settings
 from realtime.webrtc import server
 from realtime.webrtc.server import ServeSettings, listening
-from realtime.webrtc.session import Studio
+from realtime.webrtc.session import Session, Studio
 from realtime.webrtc.site import PAGE, page_files
 from tests.realtime.conftest import Say
 from tests.realtime.webrtc.people import PATIENCE, Client, Clip, Looks, demo
@@ -171,6 +171,31 @@ async def test_a_full_server_says_so_and_has_room_again(client: aiohttp.ClientSe
         async with client.post("/offer", json=offer) as response:
             assert response.status == 200
         await one.close()
+
+
+@pytest.mark.parametrize("turn_away", [True, False])
+async def test_nobody_else_comes_while_a_session_is_starved(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, turn_away: bool
+) -> None:
+    async with opened(studio, turn_away=turn_away) as client:
+        first, second = Client(), Client()
+        for one in (first, second):
+            one.connection.addTrack(Clip(demo()))
+        async with client.post("/offer", json={"type": "offer", "sdp": await first.offer()}) as response:
+            assert response.status == 200
+        offer = {"type": "offer", "sdp": await second.offer()}
+        with monkeypatch.context() as patched:
+            patched.setattr(Session, "starved", True)
+            async with client.post("/offer", json=offer) as response:
+                assert response.status == (503 if turn_away else 200)
+                if turn_away:
+                    assert int(response.headers["Retry-After"]) > 0
+                    assert "two of three frames" in await error_of(response)
+        if turn_away:  # it is quieter now
+            async with client.post("/offer", json=offer) as response:
+                assert response.status == 200
+        await first.close()
+        await second.close()
 
 
 GOOD = {"type": "offer", "sdp": "v=0"}

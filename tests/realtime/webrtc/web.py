@@ -19,9 +19,12 @@ FRAGMENT = "application/trickle-ice-sdpfrag"
 
 @asynccontextmanager
 async def opened(studio: Studio, **settings: Any) -> AsyncIterator[aiohttp.ClientSession]:
-    """A client of a server that is open inside `async with`; settings as ServeSettings has them."""
+    """A client of a server that is open inside `async with`; settings as ServeSettings has them.
+
+    It turns nobody away unless told to: tests run on machines that are busy.
+    """
     async with (
-        listening(studio, ServeSettings(port=0, **settings)) as port,
+        listening(studio, ServeSettings(port=0, **{"turn_away": False, **settings})) as port,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client,
     ):
         yield client
