@@ -51,6 +51,7 @@ class Climb:
     levels: list[Level] = field(default_factory=list)
     starts: list[Start] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)  # a sentence for each level that gave no numbers
+    origins: list[str] = field(default_factory=list)  # where the numbers come from, a sentence for each run
 
 
 def sessions(
@@ -68,6 +69,9 @@ def sessions(
     docs: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write the tables into benchmarks.md and scale.md there.")
     ] = None,
+    beside: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="An earlier run's --out: its numbers stand there as well.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the numbers as JSON as well.")] = None,
 ) -> None:
     """Visitors of `liveswap serve`, more and more: age, rate, processor and memory of each session."""
@@ -80,8 +84,13 @@ def sessions(
     flags = {"--models": models, "--size": size, "--threads": threads}
     words = [word for flag, value in flags.items() if value is not None for word in (flag, str(value))]
     pages = None if docs is None else Pages.read(docs)  # what is wrong with them is said before minutes have passed
-    load = busy()
+    before = Climb() if beside is None else earlier(beside)
+    command = shlex.join(["liveswap-bench", *sys.argv[1:]])
+    here = origin(command, seconds, busy())
     seen = asyncio.run(climb(sizes, steps, words, source, seconds))
+    seen = Climb(
+        before.levels + seen.levels, before.starts + seen.starts, before.failed + seen.failed, [*before.origins, here]
+    )
     levels = sorted(seen.levels, key=lambda one: (Size.parse(one.picture).width, one.processes, one.sessions))
     Console().print(table(levels))
     for start in seen.starts:
@@ -89,16 +98,25 @@ def sessions(
         typer.echo(f"processes {start.processes}: ready after {start.ready_s:.1f} s with {megabytes} MB each")
     if plot is not None:
         draw(levels, plot)
-    command = shlex.join(["liveswap-bench", *sys.argv[1:]])
     if pages is not None and levels:
         measured = markdown(levels, first_starts(seen.starts))
         if plot is not None and plot.resolve().parent == pages.folder.resolve():
             measured += f"\n\n![Age and rate over the number of sessions]({plot.name})"
-        pages.measured(origin(command, seconds, load), measured).write()
+        pages.measured("\n\n".join(seen.origins), measured).write()
     if out is not None:
-        write(out, with_origin({"seconds": seconds, "load": load, **asdict(seen)}, command))
+        write(out, with_origin({"seconds": seconds, **asdict(seen)}, command))
     if seen.failed:
         raise LiveswapError("; ".join(seen.failed))
+
+
+def earlier(path: Path) -> Climb:
+    """What a run before wrote. Raises SettingsError where it is none."""
+    try:
+        said = json.loads(path.read_text("utf-8"))
+        levels, starts = [Level(**one) for one in said["levels"]], [Start(**one) for one in said["starts"]]
+        return Climb(levels, starts, list(said["failed"]), list(said["origins"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SettingsError(f"{path} has no numbers of sessions ({error}), wanted a file that --out wrote") from error
 
 
 def numbers_in(name: str, text: str) -> tuple[int, ...]:

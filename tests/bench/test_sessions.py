@@ -5,6 +5,7 @@ import itertools
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from bench.apart import heard
 from bench.glass_camera import Film
 from bench.glass_numbers import RATE
 from bench.scale import NOTHING
-from bench.sessions import COLUMNS, draw, numbers_in, table
+from bench.sessions import COLUMNS, draw, earlier, numbers_in, table
 from bench.sessions_numbers import Level, Size, in_words, judged, read
 from bench.sessions_visitors import FilmTrack, encoded
 from realtime.errors import SettingsError, SourceLost
@@ -89,6 +90,15 @@ def test_counts_that_are_none_are_refused(text: str) -> None:
     assert numbers_in("counts", "1, 4,4") == (1, 4)
 
 
+@pytest.mark.parametrize("text", ["", "[]", '{"levels": []}', '{"levels": [{"picture": "many"}], "starts": []}'])
+def test_numbers_of_something_else_are_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text(text)
+    with pytest.raises(
+        SettingsError, match=r"other\.json has no numbers of sessions .*, wanted a file that --out wrote$"
+    ):
+        earlier(tmp_path / "other.json")
+
+
 @pytest.mark.parametrize("said", ["", '{"error": "ended"}\n'])
 async def test_visitors_that_fail_say_so(said: str) -> None:
     lines = asyncio.StreamReader()
@@ -147,6 +157,9 @@ def test_a_short_run(processes: str, clip: Path, tmp_path: Path, monkeypatch: py
     assert "(sessions.png)" in page
     assert [one.processes for one in read(page)[0]] == [int(one) for one in processes.split(",")]
     assert "2 sessions of " in (tmp_path / "scale.md").read_text()
+    again = earlier(out)
+    assert [asdict(one) for one in again.levels] == said["levels"]
+    assert again.origins == [page.split("begin -->\n")[1].splitlines()[0]]
 
 
 def test_a_server_that_refuses_is_one_sentence(
