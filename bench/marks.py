@@ -19,7 +19,7 @@ from rich.table import Table
 
 from bench.marks_clips import Clip, Marked, clips
 from bench.marks_docs import Pages
-from bench.marks_null import OTHERS, Null, measure
+from bench.marks_null import Null, measure
 from bench.marks_plot import plot
 from bench.marks_takes import HOP, STARTS, STRETCH_S
 from bench.marks_ways import FPS, Way, ways
@@ -194,7 +194,7 @@ def summary(null: Null, films: Sequence[Clip]) -> dict[str, Any]:
         "apart_s": round(HOP / FPS, 2),
         "footage_s": round(sum(len(film.once) for film in films) / FPS, 1),
         "rendered_s": round(len(films[0].once) / FPS, 1),  # the demo
-        "further_keys": OTHERS,
+        "with_other_keys": len(null.others),
         "false_alarms": null.alarms,
         "strongest": round(float(null.strengths[-1]), 2),
         "strongest_with_other_keys": round(float(null.others[-1]), 2),

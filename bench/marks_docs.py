@@ -105,22 +105,21 @@ def without(numbers: dict[str, Any]) -> str:
     """What was found where there was nothing, of what that was made, and the law that it follows."""
     null = numbers["unmarked"]
     rendered, real = null["rendered_s"], null["footage_s"] - null["rendered_s"]
-    readings = null["stretches"] * null["further_keys"]
     looks, effective = (null[name] / 1e6 for name in ("looks", "effective_looks"))
     return (
         f"**Without a mark**: {null['different']:,} different stretches of 5 s, no two of them the same to the bit. "
         f"They come from little footage, {null['footage_s']:.1f} s ({rendered:.1f} s rendered, {real:.1f} s of real "
         f"people): {null['takes']:,} takes, each drawn by chance, of {null['stretches_of_a_take']} stretches "
         f"{null['apart_s']:.2f} s apart. A take begins anywhere in its film and goes there and back, 0.7 to 1.4 times "
-        "as quick, cut to 50 to 100 % of each side, mirrored or not, in other light, at 240 to 480 lines; half of them "
-        "went through VP8 at 0.5 Mbit/s, H.264 at CRF 30 or MJPEG of quality 60. So neighbours share most of their "
-        "pictures, and all of them the same few people and rooms. "
+        "as quick, cut to 50 to 100 % of each side, mirrored or not, in other light, at 240 to 360 lines; a third "
+        "of them went through VP8 at 0.5 Mbit/s, H.264 at CRF 30 or MJPEG of quality 60. So neighbours share most of "
+        "their pictures, and all of them the same few people and rooms. "
         f"Called marked: {null['false_alarms'] or 'none'}. With our own key the strongest reached "
         f"{null['strongest']:.1f} of {null['threshold']:.1f}, and {null['strongest_with_other_keys']:.1f} in another "
-        f"{readings:,} readings of the same stretches with random keys. They follow 1 - (1 - exp(-s))^n with "
-        f"n = {effective:.2f} million of the {looks:.2f} million looks, at most {null['deviation']:.3f} away "
-        f"(Kolmogorov-Smirnov; {null['deviation_with_other_keys']:.3f} with the random keys), and by that law the "
-        f"threshold is exceeded by chance {null['rate_at_threshold']:.1e} times."
+        f"{null['with_other_keys']:,} readings, one of each take, with random keys. They follow "
+        f"1 - (1 - exp(-s))^n with n = {effective:.2f} million of the {looks:.2f} million looks, at most "
+        f"{null['deviation']:.3f} away (Kolmogorov-Smirnov; {null['deviation_with_other_keys']:.3f} with those), and "
+        f"by that law the threshold is exceeded by chance {null['rate_at_threshold']:.1e} times."
     )
 
 

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
 
 import cv2
 import numpy as np
@@ -15,15 +14,13 @@ from bench.marks_takes import STARTS, Take, evidences, takes
 from realtime.egress.evidence import FALSE_ALARMS, Complex, Reader, Search, evened
 from realtime.egress.pattern import GRID
 
-OTHERS: Final = 2  # keys of each take beside our own
-
 
 @dataclass(frozen=True, slots=True)
 class Null:
     """The strengths of unmarked stretches, sorted, each the best of so many looks."""
 
     strengths: NDArray[np.float64]  # with our own key
-    others: NDArray[np.float64]  # with random keys, several for each stretch
+    others: NDArray[np.float64]  # of the first stretch of each take, with a random key
     looks: int
     different: int  # stretches of which no two have the same evidence, to the bit
     takes: int
@@ -73,26 +70,28 @@ def measure(films: Sequence[Clip], wanted: int, threads: int, told: Callable[[in
     reader = Reader()
     each = -(-wanted // (STARTS * len(films)))
     jobs = [(film, take) for number, film in enumerate(films) for take in takes(film, each, number)]
-    strengths: list[list[float]] = []
+    strengths: list[float] = []
+    others: list[float] = []
     seen: set[bytes] = set()
     with ThreadPoolExecutor(threads) as pool:
         work = [pool.submit(_taken, film, take, reader, number) for number, (film, take) in enumerate(jobs)]
         for job in work:
-            found, digests = job.result()
-            strengths += found
+            ours, other, digests = job.result()
+            strengths += ours
+            others.append(other)
             seen.update(digests)
             told(len(strengths), STARTS * len(jobs))
     looks = reader.read(evidences(*jobs[0], 1)[0]).looks
-    own, *others = np.array(strengths).T
-    return Null(np.sort(own), np.sort(np.concatenate(others)), looks, len(seen), len(jobs))
+    return Null(np.sort(strengths), np.sort(others), looks, len(seen), len(jobs))
 
 
-def _taken(film: Clip, take: Take, reader: Reader, number: int) -> tuple[list[list[float]], list[bytes]]:
-    """Of each stretch of a take, the strength with each key, ours first; and a digest of its evidence."""
-    searches = [reader.moving, *(Search.of(f"{number} {other}".encode(), False) for other in range(OTHERS))]
+def _taken(film: Clip, take: Take, reader: Reader, number: int) -> tuple[list[float], float, list[bytes]]:
+    """The strength of each stretch of a take; that of the first with another key; digests of their evidence."""
     found = evidences(film, take)
-    digests = [hashlib.blake2b(np.ascontiguousarray(one).tobytes(), digest_size=16).digest() for one in found]
-    return [strengths_of(one, searches, reader.periods) for one in found], digests
+    other = Search.of(f"take {number}".encode(), False)
+    first, theirs = strengths_of(found[0], [reader.moving, other], reader.periods)
+    ours = [first, *(strengths_of(one, [reader.moving], reader.periods)[0] for one in found[1:])]
+    return ours, theirs, [hashlib.blake2b(one.tobytes(), digest_size=16).digest() for one in found]
 
 
 def strengths_of(evidence: Complex, searches: Sequence[Search], periods: Sequence[float]) -> list[float]:

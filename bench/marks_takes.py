@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, Self
 
 import cv2
@@ -16,14 +17,14 @@ from realtime.face.geometry import Image
 
 STRETCH_S: Final = 5.0
 HOP: Final = 8  # pictures from one stretch of a take to the next; a gatherer gives nothing for fewer
-STARTS: Final = 8  # stretches of a take
+STARTS: Final = 12  # stretches of a take
 LONG: Final = round(STRETCH_S * FPS)  # pictures of a stretch
 _LEAD: Final = round(PERIOD_S / 2 * FPS)  # pictures that others are compared with, at the beginning of each stretch
 _KEPT: Final = (0.5, 1.0)  # of each side
 _TEMPO: Final = (0.7, 1.4)
 _GAMMA: Final = (0.8, 1.25)
 _LIGHT: Final = (-20.0, 20.0)  # grey levels
-_LINES: Final = (240, 480)  # px
+_LINES: Final = (240, 360)  # px
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,27 +61,28 @@ class Take:
     def seen(self, clip: Clip, count: int) -> list[Image]:
         """So many pictures, (lines, w, 3): the film there and back, cut, turned, lit and scaled."""
         film = clip.once
-        there_and_back = [*film, *film[-2:0:-1]]
+        there_and_back = [*range(len(film)), *range(len(film) - 2, 0, -1)]
         height, width = film[0].shape[:2]
         high, wide = round(height * self.kept), round(width * self.kept)
         top, left = round((height - high) * self.down), round((width - wide) * self.across)
         size = 2 * round(self.lines * width / height / 2), self.lines
         table = 255 * (np.arange(256) / 255) ** self.gamma + self.light
         light = np.clip(np.round(table), 0, 255).astype(np.uint8)
-        out = []
-        for number in range(count):
-            whole = there_and_back[(self.begins + round(number * self.tempo)) % len(there_and_back)]
-            cut = whole[top : top + high, left : left + wide]
-            turned = cut[:, ::-1] if self.mirrored else cut
-            scaled = cv2.resize(np.ascontiguousarray(turned), size, interpolation=cv2.INTER_AREA)
-            out.append(np.asarray(cv2.LUT(scaled, light), np.uint8))
-        return out
+
+        @cache
+        def looks(number: int) -> Image:
+            cut = film[number][top : top + high, left : left + wide]
+            scaled = cv2.resize(cut, size, interpolation=cv2.INTER_AREA)
+            return np.asarray(cv2.LUT(cv2.flip(scaled, 1) if self.mirrored else scaled, light), np.uint8)
+
+        passed = (self.begins + round(number * self.tempo) for number in range(count))
+        return [looks(there_and_back[number % len(there_and_back)]) for number in passed]
 
 
 def packings() -> tuple[Callable[[Pictures], Sequence[Grey]], ...]:
-    """What takes are sent through: half of them through nothing."""
+    """What takes are sent through: two thirds of them through nothing."""
     h264 = encoded("libx264", {"crf": "30", "preset": "veryfast"})
-    return (greys, greys, greys, vp8(500), h264, mjpeg(60))
+    return (*(greys,) * 6, vp8(500), h264, mjpeg(60))
 
 
 def takes(clip: Clip, count: int, seed: int) -> Iterator[Take]:
