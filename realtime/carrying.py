@@ -1,11 +1,12 @@
 """One run: settings become objects, and frames go from the source to the sinks. The only place that builds those."""
 
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import typer
 from rich.console import Console
@@ -15,6 +16,7 @@ from realtime.cores import held_to, keep_to, placement
 from realtime.egress.door import Door
 from realtime.errors import SinkError, SourceMissing
 from realtime.face.track import Tracker
+from realtime.flow.every import every
 from realtime.flow.fitter import Fitter
 from realtime.flow.meters import Meters
 from realtime.flow.pipeline import Pipeline, Source, Stage
@@ -39,6 +41,9 @@ from realtime.swap.identity import Shelf
 from realtime.swap.session import SessionSettings
 from realtime.swap.swapper import Finder, Swapper, unswapped
 
+logger = logging.getLogger(__name__)
+
+CONSENT_S: Final = 1.0  # between two looks at whether those who are shown may still be
 # What goes from one stage to the next is Any: a Found or Swapped, or what stands in for one while the camera is away.
 Group = Callable[[Callable[[Frame], Any], Callable[[Any], Any], Callable[[Any], Frame]], list[Stage[Any, Any]]]
 
@@ -120,6 +125,10 @@ async def carry(
     prepare = partial(keep_to, placement(settings.cores, settings.threads).cores)
     ending = Ending()
 
+    def look_at_consent() -> None:
+        if why := swapper.look_at_consent():
+            logger.warning("%s; the picture is blurred from now on, until somebody else is chosen", why)
+
     async def carried() -> None:
         async with found(source), door.gate(sink if pictures is None else album.Kept(sink, pictures), names) as gate:
             loops = group(standing.first, standing.between(swap), lambda item: fit(standing.last(item)))
@@ -134,7 +143,11 @@ async def carry(
             with aside, ending.stopping(pipeline.stop), keyboard(controls.press) as heard:
                 if heard and console is not None:
                     console.print(controls.hint)
-                async with controls.obeyed(pipeline.stop), shown(meters, lambda: swapper.identity, console):
+                async with (
+                    controls.obeyed(pipeline.stop),
+                    every(CONSENT_S, "consent", look_at_consent),
+                    shown(meters, lambda: swapper.identity, console),
+                ):
                     await pipeline.run(settings.duration)
 
     ended_by = await ending.of(carried())

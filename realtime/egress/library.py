@@ -66,12 +66,13 @@ class Swapper(swapper.Swapper):
 
         A picture without a face comes back as the fallback says, with the notice as well. Each picture stands alone:
         faces are not followed from one to the next. Raises SourceError for no such picture, SinkError for one that
-        is too small for the notice.
+        is too small for the notice, ConsentError where the consent to who is shown has ended since loading.
         """
         if image is None:  # what cv2.imread gives for a file that it cannot read
             raise SourceError("there is no picture: the file that it came from is missing or is no picture")
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise SourceError(f"a picture is BGR of 8 bits, (h, w, 3), seen {image.dtype} of shape {image.shape}")
+        self.check_consent()
         self._forget()
         composed = self._compose(self(Frame(image, 0, time.perf_counter())))
         return self._marks(composed, alone=True)

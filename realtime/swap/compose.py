@@ -64,6 +64,7 @@ class Swapped:
     others: tuple[Box, ...] = ()  # where faces are that no identity was chosen for
     unsure: Unsure | None = None  # where a real face may be all the same; a model that failed on the frame included
     undrawn: tuple[Undrawn, ...] = ()
+    withheld: bool = False  # nothing of it may be shown: the consent to who is drawn has ended
 
     @property
     def swaps(self) -> bool:
@@ -92,6 +93,9 @@ class Composer:
     def __call__(self, swapped: Swapped) -> Frame:
         """The frame as it may be shown, with the number and the time of the frame that came in."""
         frame, unsure, fallback = swapped.frame, swapped.unsure, self.fallback
+        if swapped.withheld:
+            self._last = None  # which shows whom nobody may show any more
+            return self._hidden(frame, "blur")
         how = fallback.unsure
         if unsure is not None and (unsure.anywhere or how == "hold"):
             return self._hidden(frame, how)

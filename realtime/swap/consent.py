@@ -2,10 +2,13 @@
 
 import datetime
 import json
+import logging
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final, Self, get_type_hints
 
 from realtime import toml
@@ -16,8 +19,11 @@ from realtime.swap.contract import PREFIX, Contract
 from realtime.swap.envelope import ModelFile
 from realtime.swap.signing import Signer, fits
 
+logger = logging.getLogger(__name__)
+
 SIGNATURE: Final = PREFIX + "signature"
 REVOKED: Final = "revoked.toml"  # in the configuration folder
+_LOOK_S: Final = 1.0  # between two looks at the list
 _OPENING: Final = b"liveswap card 1\n"  # so that a signature under something else is none under a card
 _DIGITS: Final = re.compile(r"[0-9a-f]{8,64}")
 
@@ -56,22 +62,56 @@ class Revoked:
         return f"{since}: {self.reason}" if self.reason else since
 
 
+class RevokedList:
+    """The list of revoked identities on disk, which may change while others rely on it. Any thread may ask."""
+
+    def __init__(self, place: Path, needed: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        """needed: that it is not there is an error. Raises SettingsError for a list that cannot be read."""
+        self._place = place
+        self._clock = clock
+        self._lock = Lock()
+        self._state = _state(place)
+        self._looked_at = clock()
+        self._entries = _revoked(place) if needed or self._state is not None else ()
+
+    def entries(self) -> tuple[Revoked, ...]:
+        """What it says, read again where the file has changed; at most once a second anybody looks.
+
+        Where it cannot be read any more, what it said before holds, and a warning says so, once.
+        """
+        with self._lock:
+            now = self._clock()
+            if now - self._looked_at < _LOOK_S:
+                return self._entries
+            self._looked_at = now
+            state = _state(self._place)
+            if state == self._state:
+                return self._entries
+            self._state = state
+            try:
+                self._entries = _revoked(self._place)
+            except SettingsError as error:
+                logger.warning("%s; what it said before still holds", error)
+            else:
+                logger.info("the list of revoked identities has changed: %d entries", len(self._entries))
+            return self._entries
+
+
 @dataclass(frozen=True, slots=True)
 class Consent:
     """What decides whether identities may be used."""
 
     revoked: tuple[Revoked, ...] = ()
     today: Callable[[], datetime.date] = datetime.date.today
+    listed: RevokedList | None = None  # what is revoked besides
 
     @classmethod
     def load(cls, revoked: Path | None = None) -> Self:
-        """With a list of revoked identities: a file, or else the user's own where there is one.
+        """With a list of revoked identities: a file, or else the user's own, which need not be there.
 
         Raises SettingsError for a list that cannot be read.
         """
-        place = revoked or config_folder() / REVOKED
-        there = revoked is not None or place.exists()
-        return cls(_revoked(place) if there else ())
+        return cls(listed=RevokedList(revoked or config_folder() / REVOKED, revoked is not None))
 
     def granted(self, file: ModelFile, contract: Contract) -> Grant:
         """The identity in a model file, which may be used. Raises ConsentError."""
@@ -105,7 +145,8 @@ class Consent:
             raise ConsentError(f"{where} may be used from {card.date} on, says the card of {card.name!r}")
         if card.until and today > card.until:
             raise ConsentError(f"{where} has expired: the consent of {card.who!r} ended on {card.until}")
-        for entry in self.revoked:
+        listed = self.listed.entries() if self.listed is not None else ()
+        for entry in (*self.revoked, *listed):
             if entry.names(grant):
                 raise ConsentError(f"{where} shows {card.name!r}, which is revoked{entry}")
 
@@ -133,6 +174,15 @@ def _fused_of(contract: Contract, name: str) -> tuple[str, ...]:
     if not isinstance(said, list) or not said or not all(isinstance(each, str) and each for each in said):
         raise ConsentError(f"{name} is fused and does not say of which models")
     return tuple(said)
+
+
+def _state(place: Path) -> tuple[int, int, int] | None:
+    """What changes where a file does; None where there is none."""
+    try:
+        seen = place.stat()
+    except OSError:
+        return None
+    return seen.st_mtime_ns, seen.st_size, seen.st_ino
 
 
 def _revoked(place: Path) -> tuple[Revoked, ...]:

@@ -4,12 +4,12 @@ import logging
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import numpy as np
 
-from realtime.errors import MOST_FAILURES, KeepsFailing, ModelError
+from realtime.errors import MOST_FAILURES, ConsentError, KeepsFailing, ModelError
 from realtime.face.face import Face, Glimpse
 from realtime.frame import Frame
 from realtime.pool import Scratch
@@ -86,6 +86,7 @@ class Found:
     unsure: Unsure | None  # likewise
     held: bool  # whether the frame shows the picture of the one before, and its faces are the same
     error: Exception | None  # where a model failed on it
+    withheld: bool = False  # as in Swapped
 
     @property
     def now(self) -> float:
@@ -99,6 +100,7 @@ class Cast:
 
     casting: Casting
     identities: Mapping[str, Identity]  # by the names in the casting
+    withheld: bool = False  # the consent to one of them has ended
 
 
 class Swapper:
@@ -138,6 +140,7 @@ class Swapper:
         self._cuts = Cuts()
         self._before: float | None = None  # when the frame before was taken, seconds
         self._doubts = Doubts(fallback.tail)
+        self._fade = fade  # seconds
         self._fades = Fades(fade)
         self._failures = 0  # in a row
         self._scratch = Scratch()
@@ -161,6 +164,27 @@ class Swapper:
         """The face of this track becomes another identity than everybody else. Raises as setting identity does."""
         self._cast = self._loaded(self._cast.casting.with_track(track, name))
 
+    def check_consent(self, cast: Cast | None = None) -> None:
+        """Raises ConsentError where somebody of the cast (None: of the present one) may not be shown any more."""
+        for name in (cast or self._cast).casting.names:
+            self._shelf[name]
+
+    def look_at_consent(self) -> str | None:
+        """Shows nobody whose consent has ended meanwhile: why, where that is new.
+
+        The whole picture is hidden then until somebody else is chosen or the consent is there again. It may wait for
+        a disk, so not in a frame's way.
+        """
+        cast, why = self._cast, None
+        try:
+            self.check_consent(cast)
+        except ConsentError as error:
+            why = str(error)
+        if self._cast is cast and cast.withheld != (why is not None):
+            self._cast = replace(cast, withheld=why is not None)
+            return why
+        return None
+
     def __call__(self, frame: Frame) -> Swapped:
         """The frame, its faces redrawn, and where in it a real face may be. No face: no faces.
 
@@ -171,6 +195,9 @@ class Swapper:
     def find(self, frame: Frame) -> Found:
         """The faces in the frame and who they become. Raises ModelError."""
         cast, now = self._cast, frame.captured_at if frame.at is None else frame.at
+        if cast.withheld:
+            self._faces = None
+            return Found(frame, (), {}, (), None, False, None, withheld=True)
         self._before, late = now, self._before is not None and now - self._before >= LATE
         faces: tuple[Face, ...] = ()
         chosen: dict[int, Identity] = {}
@@ -198,6 +225,9 @@ class Swapper:
             return found
         if not found.held:
             self._kept = None
+        if found.withheld:
+            self._fades = Fades(self._fade)  # nobody fades out who may not be shown
+            return Swapped(found.frame, withheld=True)
         swapped = [face for face in found.faces if face.track in found.chosen]
         try:
             if found.error is not None:

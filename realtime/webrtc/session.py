@@ -177,6 +177,13 @@ class Engine:
     def _turn(self, order: int) -> Callable[[], AbstractAsyncContextManager[None]]:
         return nullcontext if self._turns is None else partial(self._turns.at, order)
 
+    def look_at_consent(self) -> bool:
+        """Shows nobody whose consent has ended meanwhile: whether that is new. It may wait for a disk."""
+        why = self._swap.look_at_consent()
+        if why is not None:
+            logger.warning("%s is not shown any more: %s", self._swap.identity, why)
+        return why is not None
+
     def busy(self) -> float:
         """Seconds that the slowest loop worked since this was asked last."""
         return max(part.taken() for part in self._busy.values())
@@ -386,6 +393,7 @@ class Session:
         self._check_open()
         self._spawn(self._carry(self._camera), "pictures")
         self._spawn(self._attend(self._camera), "attend")
+        self._spawn(self._heed_consent(), "consent")
         if self._hears:
             self._spawn(self._sound.carry(tracks["audio"]), "sound")
         return answer
@@ -425,6 +433,16 @@ class Session:
             self._ease(camera, now)
             if self._control is not None:
                 self._control.say_numbers()
+
+    async def _heed_consent(self) -> None:
+        """Once a second: hides the picture where the consent to who is shown has ended, and says so."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            if self._wishes is None or not await self._wishes.run(self._engine.look_at_consent):
+                continue
+            if self._control is not None:
+                ended = f"{self.wish.identity!r} may not be used any more"
+                self._control.say_error(f"{ended}: choose somebody else, until then all is blurred")
 
     def _ease(self, camera: Camera, now: float) -> None:
         """Smaller pictures and fewer bits where a part is too slow for the frames that come."""

@@ -15,7 +15,7 @@ from onnx import numpy_helper
 from export.release import digests, release
 from realtime.errors import ConsentError, ModelError, SettingsError, UnknownIdentity
 from realtime.places import config_folder
-from realtime.swap.consent import SIGNATURE, Consent, signed
+from realtime.swap.consent import SIGNATURE, Consent, RevokedList, signed
 from realtime.swap.contract import Contract
 from realtime.swap.envelope import ModelFile
 from realtime.swap.identity import DIGESTS, MODELS, Shelf
@@ -154,6 +154,36 @@ def test_consent_may_end_while_the_shelf_is_open(models: Path) -> None:
     with pytest.raises(ConsentError, match="has expired"):
         shelf["ann"]
     assert shelf["aster"].name == "aster"
+
+
+def test_a_list_that_changes_counts_within_a_second_and_is_not_looked_at_more_often(
+    models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place, clock = tmp_path / "list.toml", [0.0]
+    shelf = Shelf.load(models, CPU, ["ann"], Consent(listed=RevokedList(place, False, lambda: clock[-1])))
+    place.write_text('[[revoked]]\nname = "ann"\nreason = "by letter"\n')
+    clock.append(0.9)
+    assert shelf["ann"].name == "ann"
+    clock.append(1.0)
+    with pytest.raises(ConsentError, match=r"'ann', which is revoked: by letter$"):
+        shelf["ann"]
+    assert shelf["aster"].name == "aster"
+    place.write_text("[[revoked")
+    clock.append(2.0)
+    for _ in range(3):
+        with pytest.raises(ConsentError, match="which is revoked"):
+            shelf["ann"]
+    place.unlink()
+    clock.append(3.0)
+    with pytest.raises(ConsentError, match="which is revoked"):
+        shelf["ann"]
+    said = [record.message for record in caplog.records if "still holds" in record.message]
+    assert len(said) == 2
+    assert "is no TOML" in said[0]
+    assert "cannot be read: No such file" in said[1]
+    place.write_text("")
+    clock.append(4.0)
+    assert shelf["ann"].name == "ann", "who is taken off the list may be used again"
 
 
 @pytest.mark.parametrize("by", ["name", "weights", "digest", "beginning", "key", "name and key"])

@@ -3,6 +3,8 @@
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +12,19 @@ import numpy as np
 import pytest
 
 from realtime.egress.marks import Marks
-from realtime.errors import MOST_FAILURES, KeepsFailing, ModelError, UnknownIdentity
+from realtime.errors import MOST_FAILURES, ConsentError, KeepsFailing, ModelError, UnknownIdentity
 from realtime.face.face import Face, Glimpse
 from realtime.face.geometry import Image, align, template, to_pixels, transform
 from realtime.flow.meters import Meters
 from realtime.frame import Frame
 from realtime.swap.compose import Composer
-from realtime.swap.fallback import Fallback, place_of
+from realtime.swap.consent import Consent
+from realtime.swap.fallback import Fallback, Unsure, hidden, place_of
 from realtime.swap.identity import Codes, Encoder, Shelf
 from realtime.swap.session import SessionSettings
 from realtime.swap.swapper import Swapper
 from realtime.swap.views import crop_of
-from tests.models import write_decoder, write_shelf
+from tests.models import person, write_decoder, write_shelf
 from tests.realtime.swap.helpers import PlacedFaces, face_at, frame_of, scene
 
 ASTER, CEDAR = (90, 120, 200), (200, 140, 100)  # the colours that write_shelf gives them, BGR
@@ -291,6 +294,42 @@ def test_a_frame_sees_one_cast_from_beginning_to_end(shelf: Shelf) -> None:
     finder.swapper = swapper
     assert [face.identity for face in swapper(frame_of(scene())).faces] == ["aster", "aster"]
     assert [face.identity for face in swapper(frame_of(scene())).faces] == ["cedar", "cedar"]
+
+
+def test_who_may_not_be_shown_any_more_is_nowhere_to_be_seen(tmp_path: Path) -> None:
+    """Not in a face, not in a picture that is held, not in a fade to somebody else; and comes back with the consent."""
+    write_shelf(tmp_path, ["aster"])
+    write_decoder(tmp_path / "ann.onnx", "ann", card=person())
+    days = [date(2120, 1, 31)]
+    shelf = Shelf.load(tmp_path, SessionSettings(provider="cpu", threads=1), None, Consent(today=lambda: days[-1]))
+    swapper = Swapper(PlacedFaces([face_at(160, 120, 120)]), shelf, "ann", fade=10.0)
+    composer = Composer(Fallback(unsure="hold", no_face="hold"))
+    composer(swapper(frame_of(scene())))
+    assert swapper.look_at_consent() is None
+    days.append(date(2120, 2, 1))
+    assert "has expired" in (swapper.look_at_consent() or "")
+    assert swapper.look_at_consent() is None, "it is said once"
+    with pytest.raises(ConsentError, match="has expired"):
+        swapper.check_consent()
+    shown = composer(swapper(frame_of(scene(), 1)))
+    np.testing.assert_array_equal(shown.image, hidden(scene(), "blur", None))
+    assert shown.drawn == ()
+    assert not composer(
+        replace(swapper(frame_of(scene(), 2)), withheld=False, unsure=Unsure(anywhere=True))
+    ).image.any()
+    swapper.identity = "aster"
+    assert [face.identity for face in swapper(frame_of(scene(), 3)).faces] == ["aster"]
+    assert swapper._fades({1: shelf["aster"]}, 1.1) == {}
+    with pytest.raises(ConsentError):
+        swapper.identity = "ann"
+    assert swapper.identity == "aster"
+    days.append(date(2120, 1, 31))
+    swapper.identity = "ann"
+    days.append(date(2120, 2, 1))
+    assert swapper.look_at_consent()
+    days.append(date(2120, 1, 31))
+    assert swapper.look_at_consent() is None
+    assert [face.identity for face in swapper(frame_of(scene(), 4)).faces] == ["ann"]
 
 
 def test_each_step_and_the_faces_are_metered(shelf: Shelf) -> None:

@@ -113,6 +113,33 @@ async def test_an_identity_whose_consent_ends_is_not_given_any_more(loaded: Stud
     await studio.close()
 
 
+async def test_a_session_whose_identity_is_revoked_is_blurred_and_told_until_somebody_else_is_chosen(
+    loaded: Studio, tmp_path: Path, looks: Looks
+) -> None:
+    """Within a second or two of the list's change."""
+    place = tmp_path / "list.toml"
+    place.write_text("")
+    settings = replace(loaded.settings, revoked=str(place))
+    studio = Studio.load(settings, loaded.media)
+    session = studio.session("one", Wish(identity="aster"))
+    async with client(session, Clip(demo())) as one:
+        await one.video.until(20)
+        assert looks.who(one.video.images[-1]) == "aster"
+        place.write_text('[[revoked]]\nname = "aster"\nreason = "by letter from A. N."\n')
+        told = await one.told_of("error")
+        assert told["error"] == "'aster' may not be used any more: choose somebody else, until then all is blurred"
+        seen = len(one.video.frames)
+        await one.video.until(seen + 20)
+        faces = [cv2.resize(image, (640, 360))[FACE] for image in one.video.images]
+        before, after = (cv2.Laplacian(face, cv2.CV_32F).std() for face in (faces[19], faces[-1]))
+        assert after < before / 2, "no eyes, no mouth"
+        one.say({"type": "set", "identity": "cedar"})
+        await one.told(lambda message: message["type"] == "state" and message["identity"] == "cedar")
+        await one.video.until(len(one.video.frames) + 30)
+        assert looks.who(one.video.images[-1]) == "cedar"
+    await studio.close()
+
+
 async def test_the_identity_changes_over_the_data_channel(studio: Studio, looks: Looks) -> None:
     session = studio.session("one", Wish(identity="aster"))
     async with client(session, Clip(demo())) as one:
