@@ -1,6 +1,7 @@
 """Content credentials (C2PA): what a finished file says about itself, signed, and what such a file says when read."""
 
 import importlib.metadata
+import io
 import json
 import logging
 import os
@@ -53,15 +54,13 @@ class Credentials:
         """cards says for an identity's name what its model's card says."""
         self._certificate = certificate
         self._cards = cards or (lambda _: {})
-        self._left_out: frozenset[str] = frozenset()  # kinds of files, once it was said that they get none
 
     def __call__(self, path: Path, record: Record) -> None:
-        """Puts the record into the file, or says in the log why the file stays as it is."""
-        kind = path.suffix.lower()
-        if kind not in KINDS:
-            if kind not in self._left_out:
-                logger.warning("%s files get no content credentials: their kind has no room for them", kind)
-            self._left_out |= {kind}
+        """Puts the record into the file, or says in the log why the file stays as it is.
+
+        One without room for it stays as it is, too: realtime.egress.door has said so before the first frame.
+        """
+        if path.suffix.lower() not in KINDS:
             return
         try:
             self.add(path, record)
@@ -93,17 +92,29 @@ class Credentials:
                 aside.unlink(missing_ok=True)
         logger.info("%s has content credentials, added in %.2f s", path, time.perf_counter() - began)
 
+    def signed(self, picture: bytes, name: str, record: Record) -> bytes:
+        """A file of this name, with the record in it. Raises SinkError."""
+        target = io.BytesIO()
+        try:
+            self._into(io.BytesIO(picture), target, Path(name), record, False)
+        except Exception as error:  # as in add()
+            raise SinkError(f"{name} could not be signed: {error}") from error
+        return target.getvalue()
+
     def _sign(self, path: Path, aside: Path, record: Record) -> None:
+        in_pieces = path.stat().st_size > LARGE and has_one_body(path)
+        with path.open("rb") as source, _fresh(aside) as target:
+            self._into(source, target, path, record, in_pieces)
+
+    def _into(self, source: BinaryIO, target: BinaryIO, path: Path, record: Record, in_pieces: bool) -> None:
         import c2pa
 
         said, certificate = manifest(record, path, self._cards), self._certificate
         info = c2pa.C2paSignerInfo(certificate.algorithm, certificate.chain.encode(), certificate.key.encode(), None)
         with (
-            c2pa.Context.from_dict(_settings(in_pieces=path.stat().st_size > LARGE and has_one_body(path))) as context,
+            c2pa.Context.from_dict(_settings(in_pieces)) as context,
             c2pa.Signer.from_info(info) as signer,
             c2pa.Builder(said, context=context) as builder,
-            path.open("rb") as source,
-            _fresh(aside) as target,
         ):
             builder.sign(signer, KINDS[path.suffix.lower()], source, target)
 

@@ -10,12 +10,15 @@ from realtime.egress.certificate import Certificate
 from realtime.egress.credentials import KINDS, Credentials
 from realtime.egress.gate import Gate
 from realtime.egress.label import LabelSettings
+from realtime.egress.record import Record
 from realtime.egress.session_log import Journal, SessionLog
-from realtime.errors import SettingsError
+from realtime.errors import SettingsError, SinkError
 from realtime.flow.pipeline import Sink
 
 logger = logging.getLogger(__name__)
 
+BARE: Final = (".bmp",)  # what a sink writes that has no room for credentials
+ROOMY: Final = "BMP files have no room for them, wanted .png, .jpg, .tif or .webp"
 _OF_CARD: Final = ("name", "kind", "licence", "precision", "consent")  # what a file says of the models that drew in it
 
 
@@ -65,6 +68,9 @@ class Door:
 
     def gate(self, sink: Sink, names: Sequence[str], label: LabelSettings | None = None) -> Gate:
         """A gate before this sink; names says in words where its frames go, files by their paths."""
+        for name in names:
+            if Path(name).suffix.lower() in BARE:
+                logger.warning("%s has its label and its mark, and no content credentials: %s", name, ROOMY)
         signs = any(Path(name).suffix.lower() in KINDS for name in names)
         places = [str(Path(name).absolute()) if Path(name).suffix else name for name in names]
         return Gate(
@@ -78,6 +84,17 @@ class Door:
     def credentials(self) -> Credentials:
         """What signs files, with a key that is made on first use. Raises SettingsError where none can be had."""
         return Credentials(self.own or Certificate.of_user(), self._card)
+
+    def signed(self, picture: bytes, name: str, record: Record) -> bytes:
+        """A picture as a file of this name, with its credentials; as it is where it cannot be signed, as the log says.
+
+        It blocks.
+        """
+        try:
+            return self.credentials().signed(picture, name, record)
+        except (SettingsError, SinkError) as error:
+            logger.warning("%s has no content credentials: %s", name, error)
+            return picture
 
     def _seal(self) -> Credentials | None:
         try:

@@ -114,6 +114,16 @@ class Gate:
         """Marks the frame and hands it on. Raises SinkError."""
         await self._sink.write(await self._worker.run(self._marked, frame))
 
+    def still(self) -> Frame:
+        """The last marked picture as one that may be kept by itself: with a mark that needs no others besides.
+
+        It blocks, and not the frames; on one thread at a time. Raises SinkError where no picture has left yet.
+        """
+        last = self._last
+        if last is None:
+            raise SinkError("no picture has left yet")
+        return replace(last, image=self._marks.again(last))
+
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opening:
             await opening.enter_async_context(self._worker)

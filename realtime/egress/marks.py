@@ -28,6 +28,7 @@ class Marks:
         self.disclosure = told(disclosure) if disclosure else ""
         self.label = Label(label)
         self._watermark = Watermark()
+        self._still: Watermark | None = None  # seldom wanted
         self._more = tuple(more)
         self._pictures = Pool()
         self._model = b""
@@ -50,6 +51,16 @@ class Marks:
             image = mark(image, about)
         self._note(frame.drawn)
         return image
+
+    def again(self, frame: Frame) -> Image:
+        """The picture of a frame that has all marks, with the invisible one of pictures that stand alone besides.
+
+        It may be called on another thread than frames, on one at a time.
+        """
+        if self._still is None:
+            self._still = Watermark()
+        about = About(self.session, model_in(frame.drawn, b""), frame.index, None, frame.drawn)
+        return self._still(frame.image, about)
 
     def _note(self, drawn: Sequence[Drawn]) -> None:
         known = self._record.shown

@@ -68,12 +68,17 @@ class Picture(Owner):
 
 def save(path: Path, frame: Frame) -> None:
     """Writes the frame's picture in the format that the name ends in. Raises SinkError where it cannot."""
-    jpeg = path.suffix.lower() in (".jpg", ".jpeg")
-    encoded, data = cv2.imencode(path.suffix, frame.image, [cv2.IMWRITE_JPEG_QUALITY, 95] if jpeg else [])
-    if not encoded:
-        h, w = frame.image.shape[:2]
-        raise SinkError(f"{path} cannot be written: a picture of {w}x{h} does not fit into {path.suffix}")
     try:
-        path.write_bytes(data.tobytes())
+        path.write_bytes(encoded(path, frame))
     except OSError as error:
         raise SinkError(f"{path} cannot be written: {reason(error)}") from error
+
+
+def encoded(path: Path, frame: Frame) -> bytes:
+    """The frame's picture in the format that the name ends in. Raises SinkError where it does not fit into that."""
+    jpeg = path.suffix.lower() in (".jpg", ".jpeg")
+    fits, data = cv2.imencode(path.suffix, frame.image, [cv2.IMWRITE_JPEG_QUALITY, 95] if jpeg else [])
+    if not fits:
+        h, w = frame.image.shape[:2]
+        raise SinkError(f"{path} cannot be written: a picture of {w}x{h} does not fit into {path.suffix}")
+    return data.tobytes()

@@ -42,6 +42,7 @@ class Front:
         return [
             web.post("/offer", self.enter),
             web.delete("/offer/{key}", self.leave),
+            web.get("/offer/{key}/{name}", self.of_key),
             web.post("/whip", self.enter),
             web.patch("/whip/{key}", self.of_key),
             web.delete("/whip/{key}", self.leave),

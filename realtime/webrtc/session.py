@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import cv2
@@ -14,7 +15,7 @@ from aiortc import RTCDataChannel
 
 from realtime.cores import held_to, keep_to, placement, usable
 from realtime.egress.door import Door
-from realtime.errors import ConsentError, LiveswapError, UnknownIdentity
+from realtime.errors import ConsentError, LiveswapError, SinkError, UnknownIdentity
 from realtime.face.detect import Detector, open_detector
 from realtime.face.landmarks import Landmarker
 from realtime.face.track import Tracker
@@ -24,6 +25,7 @@ from realtime.flow.turns import BEGUN, FRESH, Turns
 from realtime.flow.worker import Worker
 from realtime.frame import Frame
 from realtime.settings import Settings
+from realtime.sinks.picture import encoded
 from realtime.swap.compose import Composer, Swapped
 from realtime.swap.fused.batcher import Batcher
 from realtime.swap.fused.fit import FusedFit
@@ -261,6 +263,7 @@ class Session:
         self._limits = Limits.of(media)
         self._screens = Screens(media.fps)
         looks = replace(door.label, corner=wish.label, style=wish.style)
+        self._door = door
         self._gate = door.gate(self._screens, [f"web session {name}"], looks)
         self._ages = Ages()
         self._sound = Sound(self._picture_delay)
@@ -274,6 +277,8 @@ class Session:
         self._hears = False  # whether there is sound
         self._control: Control | None = None
         self._wishes: Worker | None = None  # while the session runs
+        self._stills: Worker | None = None  # likewise
+        self._saving = False  # whether one is being made
         self._viewers: dict[str, Viewer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: asyncio.Task[None] | None = None
@@ -347,6 +352,28 @@ class Session:
         assert self._closing is not None
         await asyncio.shield(self._closing)
 
+    async def snapshot(self, name: str) -> bytes:
+        """The last picture that has left, as a file of this name, .png or .jpg, with content credentials.
+
+        Nothing waits for it: it is made on a thread of its own. Raises OfferRefused where none has left, or where
+        another one is being made.
+        """
+        if self._stills is None:
+            raise OfferRefused(CONFLICT, "the session does not run")
+        if self._saving:
+            raise OfferRefused(CONFLICT, "a picture of the session is being made, wanted one at a time")
+        self._saving = True
+        try:
+            return await self._stills.run(self._still, name)
+        except SinkError as error:
+            raise OfferRefused(CONFLICT, f"there is no picture to keep: {error}") from error
+        finally:
+            self._saving = False
+
+    def _still(self, name: str) -> bytes:
+        picture = encoded(Path(name), self._gate.still())
+        return self._door.signed(picture, name, self._gate.record)
+
     async def change(self, wish: Wish) -> None:
         """Makes a wish come true with the next frame. Raises LiveswapError; then everything stays as it is."""
         if self._wishes is None:
@@ -403,13 +430,14 @@ class Session:
         try:
             async with AsyncExitStack() as opening:
                 worker = await opening.enter_async_context(Worker("wishes"))
+                stills = await opening.enter_async_context(Worker("stills"))
                 aside = ExitStack()
                 # It waits for a look under way. A call that is cancelled before it began would never be made.
                 opening.push_async_callback(lambda: surely(worker.run(aside.close)))
                 await worker.run(aside.enter_context, self._engine.aside())
                 await opening.enter_async_context(camera)
                 await opening.enter_async_context(self._gate)
-                self._wishes = worker
+                self._wishes, self._stills = worker, stills
                 stages = self._engine.stages(camera.develop)
                 engine = self._engine
                 await Pipeline(camera, stages, self._gate, engine.meters, engine.patience, engine.prepare).run()
@@ -418,7 +446,7 @@ class Session:
         else:
             self._end("the peer sends no more")
         finally:
-            self._wishes = None
+            self._wishes = self._stills = None
 
     async def _attend(self, camera: Camera) -> None:
         """Once a second: ends what lasts too long, eases the load, and says how it goes."""

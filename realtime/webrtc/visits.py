@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -11,6 +12,9 @@ from realtime.webrtc.bodies import MOST_BYTES, json_of
 from realtime.webrtc.lobby import Lobby, ticket_of
 from realtime.webrtc.media import Wish
 from realtime.webrtc.whip import CHOICES
+
+# What a snapshot is asked for by, and its media type.
+SNAPSHOTS: Final[Mapping[str, str]] = MappingProxyType({"snapshot.png": "image/png", "snapshot.jpg": "image/jpeg"})
 
 
 class Visits:
@@ -21,7 +25,11 @@ class Visits:
 
     def routes(self) -> list[web.RouteDef]:
         """What the application has to know."""
-        return [web.post("/offer", self.offer), web.delete("/offer/{key}", self.end)]
+        return [
+            web.post("/offer", self.offer),
+            web.delete("/offer/{key}", self.end),
+            web.get("/offer/{key}/{name}", self.snapshot),
+        ]
 
     async def offer(self, request: web.Request) -> web.Response:
         """POST /offer: the page comes in."""
@@ -30,6 +38,13 @@ class Visits:
         return web.json_response(
             {"type": "answer", "sdp": answer, "session": guest.key, "whep": f"/whep/{guest.name}"},
         )
+
+    async def snapshot(self, request: web.Request) -> web.Response:
+        """GET /offer/KEY/snapshot.png or .jpg: the session's last picture, with content credentials."""
+        guest, name = self._lobby.guest(request.match_info["key"]), request.match_info["name"]
+        if name not in SNAPSHOTS:
+            raise Refusal(404, f"there is nothing at this address, wanted {' or '.join(SNAPSHOTS)}")
+        return web.Response(body=await guest.session.snapshot(name), content_type=SNAPSHOTS[name])
 
     async def end(self, request: web.Request) -> web.Response:
         """DELETE /offer/KEY: the page leaves."""

@@ -29,6 +29,11 @@ export class Server {
     return createImageBitmap(await (await this.#call(path)).blob());
   }
 
+  /** The last picture of a session, with content credentials. @param {string} session  its key */
+  async snapshot(session) {
+    return (await this.#call(`/offer/${encodeURIComponent(session)}/snapshot.png`)).blob();
+  }
+
   /** @param {Record<string, string>} offer  SDP and wishes @param {AbortSignal} signal @returns {Promise<Answer>} */
   async offer(offer, signal) {
     const body = JSON.stringify({ type: "offer", ...offer });

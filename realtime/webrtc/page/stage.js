@@ -1,4 +1,4 @@
-// The picture: swapped and own camera, hold to compare, snapshot, full screen.
+// The picture: swapped and own camera, hold to compare, full screen.
 
 export class Stage {
   /** @param {Document} page */
@@ -10,7 +10,6 @@ export class Stage {
     /** @type {HTMLButtonElement} */ this.compareButton = find("compare");
     this.swapped.addEventListener("resize", () => this.#fit());
     holdable(this.compareButton, (held) => this.#compare(held));
-    find("snapshot").addEventListener("click", () => this.snapshot());
     find("full-screen").addEventListener("click", () => this.fullScreen());
   }
 
@@ -26,15 +25,6 @@ export class Stage {
     const soonest = this.swapped.requestVideoFrameCallback?.bind(this.swapped);
     if (soonest) soonest(() => shown());
     else this.swapped.addEventListener("loadeddata", () => shown(), { once: true });
-  }
-
-  /** Saves the swapped picture as it is, with its label. */
-  snapshot() {
-    const { videoWidth: width, videoHeight: height } = this.swapped;
-    if (!width) return;
-    const canvas = Object.assign(document.createElement("canvas"), { width, height });
-    canvas.getContext("2d")?.drawImage(this.swapped, 0, 0);
-    canvas.toBlob((blob) => blob && save(blob, `liveswap ${new Date().toISOString().slice(0, 19).replaceAll(":", ".")}.png`));
   }
 
   async fullScreen() {
@@ -66,8 +56,9 @@ function holdable(button, told) {
   button.addEventListener("contextmenu", (event) => event.preventDefault()); // a long touch is a hold
 }
 
-/** @param {Blob} blob @param {string} name */
-function save(blob, name) {
+/** Saves a picture under the time of day. @param {Blob} blob */
+export function save(blob) {
+  const name = `liveswap ${new Date().toISOString().slice(0, 19).replaceAll(":", ".")}.png`;
   const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);

@@ -8,7 +8,7 @@ import { People, called } from "./people.js";
 import { Problem, asProblem } from "./problems.js";
 import { Share } from "./share.js";
 import { Sound } from "./sound.js";
-import { Stage } from "./stage.js";
+import { Stage, save } from "./stage.js";
 
 export class Studio {
   /** @type {MediaStreamTrack | null} */ #camera = null;
@@ -68,9 +68,21 @@ export class Studio {
     this.find("start").focus();
   }
 
+  /** Saves the last picture as the server has it: with its label, its marks and its content credentials. */
+  async snapshot() {
+    const live = this.keeper.link;
+    if (!live) return;
+    try {
+      save(await this.server.snapshot(live.session));
+    } catch (error) {
+      this.#say(`The picture was not saved: ${asProblem(error).detail || "the server did not give it"}`);
+    }
+  }
+
   #listen() {
     this.find("start").addEventListener("click", () => this.start());
     this.find("stop").addEventListener("click", () => this.stop());
+    this.find("snapshot").addEventListener("click", () => this.snapshot());
     this.find("camera").addEventListener("change", () => this.#changeCamera());
     this.find("label").addEventListener("change", () => this.#choose({ label: this.find("label").value }));
     this.find("style").addEventListener("change", () => this.#choose({ style: this.find("style").value }));

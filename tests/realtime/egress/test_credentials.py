@@ -25,7 +25,7 @@ from realtime.errors import SinkError, SourceError
 from realtime.flow.pipeline import Sink
 from realtime.frame import Drawn, Frame
 from realtime.sinks.fan_out import FanOut
-from realtime.sinks.picture import Picture
+from realtime.sinks.picture import Picture, encoded
 from realtime.sinks.video_file import Recording, RecordingSettings, Tape
 from tests.realtime.clips import pictures_in
 from tests.realtime.egress.test_certificate import KEYS, chain, pem
@@ -119,12 +119,20 @@ async def test_every_one_of_numbered_pictures_and_every_sink_has_them(tmp_path: 
     assert all((seen := read(file)) is not None and not seen.faults for file in files)
 
 
-async def test_a_kind_without_room_for_them_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_kind_without_room_for_them_is_written_without(tmp_path: Path) -> None:
     await through(Picture(tmp_path / "%d.bmp"))
-    assert [record.message for record in caplog.records] == [
-        ".bmp files get no content credentials: their kind has no room for them"
-    ]
+    assert cv2.imread(str(tmp_path / "3.bmp")) is not None
     assert read(tmp_path / "3.bmp") is None
+
+
+def test_a_picture_in_memory_gets_them_and_one_that_is_none_does_not(tmp_path: Path) -> None:
+    credentials, file = Credentials(CERTIFICATE, cards), tmp_path / "a.png"
+    file.write_bytes(credentials.signed(encoded(file, frames(1)[0]), "a.png", SAID))
+    seen = read(file)
+    assert seen is not None
+    assert (seen.faults, seen.session, seen.shown) == ((), SAID.session, SAID.shown)
+    with pytest.raises(SinkError, match=r"^a\.png could not be signed: "):
+        credentials.signed(b"no picture", "a.png", SAID)
 
 
 @pytest.fixture

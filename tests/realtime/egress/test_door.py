@@ -82,6 +82,15 @@ def test_an_own_certificate_is_read_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("new_user")
+def test_a_file_without_room_for_credentials_is_said_before_the_first_frame(caplog: pytest.LogCaptureFixture) -> None:
+    door().gate(Null(), ["out.BMP", "out.png", "null"])
+    assert [record.message for record in caplog.records] == [
+        "out.BMP has its label and its mark, and no content credentials: BMP files have no room for them, "
+        "wanted .png, .jpg, .tif or .webp"
+    ]
+
+
+@pytest.mark.usefixtures("new_user")
 async def test_where_no_key_can_be_kept_the_picture_is_written_and_a_warning_says_what_it_lacks(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -273,3 +273,21 @@ async def test_a_picture_that_is_kept_alone_carries_a_mark_that_needs_no_others(
     (path,) = tmp_path.iterdir()
     grey = np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), np.uint8)
     assert Reader(periods=(1.0,)).read_picture(grey).marked == marked
+
+
+async def test_the_last_picture_can_be_kept_alone_and_is_read_alone() -> None:
+    sink, picture = Kept(), np.ascontiguousarray(data.astronaut()[..., ::-1])  # type: ignore[no-untyped-call]
+    async with Gate(sink) as gate:
+        with pytest.raises(SinkError, match="no picture has left yet"):
+            gate.still()
+        for index in range(3):
+            await gate.write(Frame(picture, index, index / 30, index / 30))
+        shown = sink.frames[-1].image.copy()
+        still = gate.still().image
+    np.testing.assert_array_equal(sink.frames[-1].image, shown, "what has left stays as it is")
+    grey = cv2.cvtColor(still, cv2.COLOR_BGR2GRAY)
+    reading = Reader(periods=(1.0,)).read_picture(np.asarray(grey, np.uint8))
+    assert reading.marked
+    assert reading.payload is not None
+    assert gate.session.hex().startswith(reading.payload.session)
+    assert np.abs(still.astype(int) - shown).max() < 8

@@ -3,11 +3,15 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page
 
+from realtime.egress.credentials import read
+from realtime.egress.evidence import Reader
 from tests.realtime.webrtc.visitor import ALLOWED, Served, Visit, browsing, film, needs_chromium, visiting, write_camera
 
 pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="module")]
@@ -81,13 +85,23 @@ async def test_holding_compare_shows_the_original_for_that_long(visit: Visit) ->
     assert not await visit.page.is_visible(".original")
 
 
-async def test_a_snapshot_is_saved_as_a_picture(visit: Visit, tmp_path: Path) -> None:
+async def test_a_snapshot_is_saved_with_label_mark_and_content_credentials(visit: Visit, tmp_path: Path) -> None:
     await visit.start()
     async with visit.page.expect_download() as saving:
         await visit.page.click("#snapshot")
     saved = tmp_path / "snapshot.png"
     await (await saving.value).save_as(saved)
+    assert (await saving.value).suggested_filename.startswith("liveswap 2")
     assert saved.read_bytes().startswith(b"\x89PNG")
+    manifest = read(saved)
+    assert manifest is not None
+    assert manifest.faults == ()
+    assert manifest.composite
+    assert [one.identity for one in manifest.shown] == ["aster"]
+    reading = Reader().read_picture(np.asarray(cv2.imread(str(saved), cv2.IMREAD_GRAYSCALE), np.uint8))
+    assert reading.marked
+    assert reading.payload is not None
+    assert manifest.session.startswith(reading.payload.session)
 
 
 async def test_full_screen_keeps_the_buttons(visit: Visit) -> None:

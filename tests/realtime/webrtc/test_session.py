@@ -18,6 +18,7 @@ import pytest
 from aiortc import RTCPeerConnection
 from numpy.typing import NDArray
 
+from realtime.egress.credentials import read
 from realtime.errors import MOST_FAILURES, SettingsError, UnknownIdentity
 from realtime.flow.worker import Worker
 from realtime.frame import Frame
@@ -56,6 +57,25 @@ async def test_a_swapped_picture_comes_back_with_the_label_on_it(studio: Studio,
     assert numbers["frames_out"] > 0
     assert (numbers["width"], numbers["height"]) == (640, 360)
     await ended(session)
+
+
+async def test_a_snapshot_is_a_signed_file_made_while_pictures_go_on(studio: Studio, tmp_path: Path) -> None:
+    session = studio.session("one", Wish(identity="aster"))
+    with pytest.raises(OfferRefused, match="the session does not run"):
+        await session.snapshot("snapshot.png")
+    async with client(session, Clip(demo())) as one:
+        await one.video.until(10)
+        first, second = await asyncio.gather(
+            session.snapshot("snapshot.jpg"), session.snapshot("snapshot.jpg"), return_exceptions=True
+        )
+        assert isinstance(second, OfferRefused)
+        assert isinstance(first, bytes)
+        await one.video.until(len(one.video.frames) + 5)
+    (tmp_path / "snapshot.jpg").write_bytes(first)
+    said = read(tmp_path / "snapshot.jpg")
+    assert said is not None
+    assert (said.faults, said.session) == ((), session.mark.hex())
+    assert words_in(np.asarray(cv2.imread(str(tmp_path / "snapshot.jpg")), np.uint8)) > 0.8
 
 
 async def test_h264_works_as_well(studio: Studio, looks: Looks) -> None:
