@@ -142,6 +142,12 @@ async def test_sessions_are_spread_and_all_limits_hold_over_all_workers(client: 
     async with visitor(client) as (one, key), visitor(client) as (other, _):
         assert await spread(client) == [1, 1]
         await asyncio.gather(one.video.until(3), other.video.until(3))
+        async with client.get(f"/offer/{key}/snapshot.png") as response:
+            assert (response.status, response.content_type) == (200, "image/png")
+            assert (await response.read()).startswith(b"\x89PNG")
+        async with client.get(f"/offer/{key}/snapshot.bmp") as response:
+            assert response.status == 404
+            assert "wanted snapshot.png or snapshot.jpg" in await error_of(response)
         async with publishing(client, "?name=third"):
             assert sorted(await spread(client)) == [1, 2]
             for path, body in (("/whip", "v=0"), ("/whip?name=third", "v=0")):
