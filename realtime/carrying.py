@@ -127,6 +127,7 @@ async def carry(
 
     def look_at_consent() -> None:
         if why := swapper.look_at_consent():
+            standing.forget()
             logger.warning("%s; the picture is blurred from now on, until somebody else is chosen", why)
 
     async def carried() -> None:

@@ -31,7 +31,7 @@ class Standing(Generic[Worked]):
         self._first = first
         self._last = last
         self._instead = instead
-        self._shown: Frame | None = None  # what left last; used on the thread of `last` alone
+        self._shown: Frame | None = None  # what left last; set on the thread of `last`
 
     def first(self, frame: Frame) -> Worked | Aside:
         """What the first stage makes of the frame, or the stand-in."""
@@ -44,12 +44,17 @@ class Standing(Generic[Worked]):
     def last(self, item: Worked | Aside) -> Frame:
         """What the last stage makes of it, or what is shown instead."""
         if not isinstance(item, Aside):
-            self._shown = self._last(item)
-            return self._shown
+            left = self._last(item)
+            self._shown = left
+            return left
         frame, shown = item.frame, self._shown
         if frame.instead != "hold" or shown is None:
             return frame
         return replace(shown, index=frame.index, captured_at=frame.captured_at, at=frame.at, instead="hold")
+
+    def forget(self) -> None:
+        """What was shown is held no more, because it may not be shown any more; any thread may call it."""
+        self._shown = None
 
     def covered(self, item: Worked | Aside) -> Frame:
         """What leaves where the last stage fails on it."""

@@ -45,6 +45,14 @@ def test_what_is_held_is_what_left_last_with_its_faces_and_never_what_the_camera
     assert again.captured_at > held.captured_at
 
 
+def test_what_is_forgotten_is_not_held() -> None:
+    both = standing([])
+    both.last(both.first(frame(5)))
+    both.forget()
+    card = replace(frame(6), instead="hold")
+    assert both.last(both.first(card)) is card
+
+
 def test_before_anything_was_shown_a_held_frame_is_its_card() -> None:
     both = standing([])
     card = replace(frame(0), instead="hold")
