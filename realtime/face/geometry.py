@@ -196,16 +196,21 @@ def align(image: Image, matrix: Matrix, size: int, out: Image | None = None, scr
 
     It is in out, where there is one, and what is in between in scratch.
     """
-    source: NDArray[Any] = image
-    to_crop = matrix
     cells = averaged(matrix, size, image.shape[1], image.shape[0])
-    if cells is not None:
-        source = _over(cells, image, scratch or Scratch())
-        fx, fy = cells.wide, cells.high
-        back = np.array([[fx, 0, cells.left + (fx - 1) / 2], [0, fy, cells.top + (fy - 1) / 2], [0, 0, 1]])
-        to_crop = (matrix.astype(np.float64) @ back).astype(np.float32)
-    crop = cv2.warpAffine(source, to_crop, (size, size), out, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(crop, np.uint8)
+    if cells is None:
+        crop = cv2.warpAffine(image, matrix, (size, size), out, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(crop, np.uint8)
+    scratch = scratch or Scratch()
+    # OpenCV reads between pixels of four channels three times as fast as between those of three, and no differently.
+    over = cv2.cvtColor(
+        _over(cells, image, scratch), cv2.COLOR_BGR2BGRA, scratch("four", (cells.rows, cells.columns, 4))
+    )
+    fx, fy = cells.wide, cells.high
+    back = np.array([[fx, 0, cells.left + (fx - 1) / 2], [0, fy, cells.top + (fy - 1) / 2], [0, 0, 1]])
+    to_crop = (matrix.astype(np.float64) @ back).astype(np.float32)
+    four = scratch("crop of four", (size, size, 4))
+    cv2.warpAffine(over, to_crop, (size, size), four, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.cvtColor(four, cv2.COLOR_BGRA2BGR, out), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)

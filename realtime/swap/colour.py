@@ -11,6 +11,7 @@ from realtime.face.geometry import Image
 from realtime.swap.steady import Values
 
 Map = NDArray[np.float32]  # (3, 4) affine, BGR 0..255 to BGR 0..255
+Skin = tuple[Values, float]  # its mean in Lab, and the spread of lightness
 Bytes = NDArray[Any]  # (n, n) uint8, as OpenCV types what it returns
 
 SAMPLE: Final = 48  # px: side of the pictures that are compared
@@ -26,21 +27,21 @@ FAINT: Final = 0.08  # of chroma to lightness (Lab); a scene with less takes the
 def warm() -> None:
     """Has OpenCV build its tables for Lab now: the first conversion takes 80 ms that no frame should wait for."""
     pixel = np.zeros((1, 1, 3))
-    _skin(pixel.astype(np.uint8), np.full((1, 1), 255, np.uint8))
+    skin_of(pixel.astype(np.uint8), np.full((1, 1), 255, np.uint8))
     _bgr(pixel[0])
 
 
-def compare(drawn: Image, scene: Image, weight: Bytes) -> tuple[Values | None, float]:
+def compare(drawn: Skin, scene: Image, weight: Bytes) -> tuple[Values | None, float]:
     """How the scene's skin differs from the drawn one, and how far that is to be trusted, 0..1.
 
-    drawn and scene (n, n, 3) show the same place; weight (n, n) is not 0 where the face shows and the scene is seen.
+    scene (n, n, 3) shows the place of the drawn face; weight (n, n) is not 0 where that shows and the scene is seen.
     The values: lightness and both colour axes of CIE Lab (scene less drawn), the logarithm of the ratio of contrasts,
     and how colourful the scene's skin is, 0 (grey) to 1. None where too little of the face shows.
     """
     count = cv2.countNonZero(weight)
     if count < FEWEST:
         return None, 0.0
-    (mean, spread), (wanted, wanted_spread) = _skin(drawn, weight), _skin(scene, weight)
+    (mean, spread), (wanted, wanted_spread) = drawn, skin_of(scene, weight)
     contrast = 0.5 * math.log(
         max(wanted_spread, 1.0) / max(spread, 1.0)
     )  # half: the decoder has seen the light already
@@ -48,13 +49,13 @@ def compare(drawn: Image, scene: Image, weight: Bytes) -> tuple[Values | None, f
     return np.array([*(wanted - mean), contrast, min(colourful, 1.0)]), min(1.0, count / (ENOUGH * weight.size))
 
 
-def colour_map(drawn: Image, weight: Bytes, difference: Values) -> Map:
-    """What brings the drawn face (n, n, 3) as far as the difference (of compare) says.
+def colour_map(drawn: Skin, difference: Values) -> Map:
+    """What brings the drawn face, whose skin is given, as far as the difference (of compare) says.
 
     A gain for each channel, as light and pigment act, so that black stays black and teeth take the light's colour; then
     one contrast for all. Gains are clamped, so that a scene almost without light cannot tear the colours apart.
     """
-    mean, _ = _skin(drawn, weight)
+    mean, _ = drawn
     here, there = _bgr(np.stack([mean, mean + difference[:3]]))
     gain = np.clip(there / np.maximum(here, 1), *GAIN)
     # A contrast that is measured after a gain of lightness would count that gain twice.
@@ -66,7 +67,7 @@ def colour_map(drawn: Image, weight: Bytes, difference: Values) -> Map:
     return np.asarray(kept * change + (1 - kept) * (np.array(LUMA) @ change), np.float32)
 
 
-def _skin(picture: Image, weight: Bytes) -> tuple[Values, float]:
+def skin_of(picture: Image, weight: Bytes) -> Skin:
     """Of a picture (n, n, 3) BGR where weight says so: the mean Lab colour of the skin there, its spread of lightness.
 
     Skin is what is about as light as most of it; the spread is that of everything.

@@ -206,13 +206,13 @@ def _coloured(
     if not whole:
         weight = weight * _in_view(matrix, size, image)
     weight = cv2.threshold(weight, 127, 255, cv2.THRESH_BINARY)[1]
-    here = _eight_bit(cv2.resize(drawn, (size, size)))
-    difference, trust = colour.compare(here, _sample(image, matrix, size), weight)
+    skin = colour.skin_of(_eight_bit(cv2.resize(drawn, (size, size))), weight)
+    difference, trust = colour.compare(skin, _sample(image, matrix, size), weight)
     steady = look.colour(difference, at, trust)
     if steady is None or difference is None:
         return drawn
     coloured = scratch("coloured", drawn.shape, np.float32)
-    return np.asarray(cv2.transform(drawn, colour.colour_map(here, weight, steady), coloured), np.float32)
+    return np.asarray(cv2.transform(drawn, colour.colour_map(skin, steady), coloured), np.float32)
 
 
 def _note_softness(
@@ -223,8 +223,10 @@ def _note_softness(
     matrix = _smaller(to_crop, side / mask.shape[0])
     three = scratch("sample", (side, side, 3))
     scene = cv2.cvtColor(_sample(image, matrix, side, three), cv2.COLOR_BGR2GRAY)
-    drawn = cv2.cvtColor(cv2.resize(picture, (side, side), three, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
-    look.blur(softening(scene, drawn, cv2.resize(mask, (side, side)), scale_of(matrix), scratch), at)
+    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY, scratch("grey", picture.shape[:2]))
+    drawn = cv2.resize(grey, (side, side), scratch("drawn sample", (side, side)), interpolation=cv2.INTER_AREA)
+    shown = cv2.resize(mask, (side, side), scratch("shown sample", (side, side)))
+    look.blur(softening(scene, drawn, shown, scale_of(matrix), scratch), at)
 
 
 def _warped(layers: Image, to_crop: Matrix, x0: int, y0: int, patch: Image) -> Image:

@@ -50,18 +50,22 @@ def noise_of(image: Image, to_template: Matrix, mask: Grey, to_crop: Matrix) -> 
     to_frame = invert(to_template)
     half = int(np.clip(_WINDOW * math.hypot(to_frame[0, 0], to_frame[1, 0]), _WINDOWS[0], _WINDOWS[-1]))
     middles = transform(to_frame, np.array(_SKIN, np.float32))
-    found = []
+    windows = []
     for (x, y), (u, v) in zip(
         middles.round().astype(int), transform(to_crop, middles).round().astype(int), strict=True
     ):
         seen = 0 <= u < mask.shape[1] and 0 <= v < mask.shape[0] and mask[v, u] > 127
         if not seen or x < half or y < half or x + half > image.shape[1] or y + half > image.shape[0]:
             continue
-        window = cv2.cvtColor(image[y - half : y + half, x - half : x + half], cv2.COLOR_BGR2GRAY)
-        if _CLIPPED[0] <= cv2.mean(window)[0] <= _CLIPPED[1]:
-            coarse = cv2.resize(window, (half, half), interpolation=cv2.INTER_AREA)
-            found.append((_deviation(window), _deviation(coarse)))
-    if not found:
+        windows.append(cv2.cvtColor(image[y - half : y + half, x - half : x + half], cv2.COLOR_BGR2GRAY))
+    if not windows:
+        return None
+    column = np.concatenate(windows)  # one below the other, so that each step is one call
+    coarse = cv2.resize(column, (half, half * len(windows)), interpolation=cv2.INTER_AREA)
+    light = np.array([cv2.mean(window)[0] for window in windows])
+    found = np.stack([_deviations(column, len(windows)), _deviations(coarse, len(windows))], 1)
+    found = found[(_CLIPPED[0] <= light) & (light <= _CLIPPED[1])]
+    if not len(found):
         return None
     # The calmer half of the windows: a beard, hair or a strong shadow in one of them is no noise.
     return np.asarray(np.sort(found, 0)[(len(found) - 1) // 2])
@@ -139,14 +143,18 @@ class Grain:
         return np.asarray(cv2.addWeighted(face, 1.0, noise, share, -128 * share, noise), np.uint8)
 
 
-def _deviation(window: Grey) -> float:
-    answer = cv2.filter2D(window, cv2.CV_32F, np.array(_LAPLACIANS, np.float32))[1:-1, 1:-1]
-    return float(np.median(np.abs(answer))) * _TO_DEVIATION
+def _deviations(column: Grey, count: int) -> Values:
+    """Of so many windows of one size, one below the other, each: (count,)."""
+    answer = cv2.filter2D(column, cv2.CV_16S, np.array(_LAPLACIANS, np.float32))
+    np.abs(answer, answer)
+    inner = answer.reshape(count, -1, column.shape[1])[:, 1:-1, 1:-1].reshape(count, -1)
+    return np.asarray(np.median(inner, 1, overwrite_input=True) * _TO_DEVIATION)
 
 
 def _answers(noise: Grey) -> tuple[float, float]:
     some = noise[:256, :256]
-    return _deviation(some), _deviation(cv2.resize(some, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+    half = cv2.resize(some, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    return float(_deviations(some, 1)[0]), float(_deviations(half, 1)[0])
 
 
 def _stored(noise: NDArray[Any]) -> Grey:

@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from realtime.face.geometry import Image
-from realtime.swap.colour import SAMPLE, colour_map, compare
+from realtime.swap.colour import SAMPLE, colour_map, compare, skin_of
 from tests.models import drawn_face
 
 Colour = tuple[int, int, int]
@@ -23,9 +23,9 @@ def plain(colour: Colour) -> Image:
 
 
 def matched(drawn: Image, weight: Image, scene: Image) -> NDArray[np.float32]:
-    difference, _ = compare(drawn, scene, weight)
+    difference, _ = compare(skin_of(drawn, weight), scene, weight)
     assert difference is not None
-    return np.asarray(cv2.transform(drawn.astype(np.float32), colour_map(drawn, weight, difference)))
+    return np.asarray(cv2.transform(drawn.astype(np.float32), colour_map(skin_of(drawn, weight), difference)))
 
 
 CHEEK, MOUTH = (28, 18), (33, 24)  # row, column
@@ -78,12 +78,13 @@ def test_a_dark_skinned_scene_makes_a_dark_skinned_face_whose_eyes_stay_darker()
 
 def test_where_nothing_of_the_face_shows_nothing_is_said() -> None:
     drawn, weight = face((120, 130, 140))
-    assert compare(drawn, plain((90, 90, 90)), np.zeros_like(weight)) == (None, 0.0)
+    nothing = np.zeros_like(weight)
+    assert compare(skin_of(drawn, nothing), plain((90, 90, 90)), nothing) == (None, 0.0)
 
 
 def test_a_face_that_hardly_shows_is_trusted_less() -> None:
     drawn, weight = face((120, 130, 140))
     sliver = np.zeros_like(weight)
     sliver[20:24, 20:30] = 255
-    assert compare(drawn, plain((90, 90, 90)), weight)[1] == 1.0
-    assert 0 < compare(drawn, plain((90, 90, 90)), sliver)[1] < 0.25
+    assert compare(skin_of(drawn, weight), plain((90, 90, 90)), weight)[1] == 1.0
+    assert 0 < compare(skin_of(drawn, sliver), plain((90, 90, 90)), sliver)[1] < 0.25
