@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from realtime.errors import LiveswapError, MissingExtra, SinkError
-from training.paired import better, crossing
 
 COLOURS: Final = ("#1e8a4c", "#c8452c", "#2a78c2", "#8a5cc2", "#c98a1b", "#5b6770")
 WANTED: Final[Mapping[str, float]] = {"face_ssim": 0.85, "face_l1": 0.5}  # L1 as a share of the better baseline's
@@ -32,6 +31,8 @@ class Curve:
     @classmethod
     def read(cls, run: Path) -> "Curve":
         """Of what `liveswap-train evaluate RUN --truth` wrote. Raises LiveswapError."""
+        from training.paired import better, crossing  # brings torch along, which the other commands do not need
+
         try:
             truth: dict[str, Any] = json.loads((run / "evaluation.json").read_text("utf-8"))["truth"]
             taken, ways = truth["snapshots"], truth["directions"]

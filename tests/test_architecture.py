@@ -158,6 +158,18 @@ def test_the_base_installation_is_enough_to_import_realtime() -> None:
             assert not needed, f"{module_of(path)} needs an extra to be imported"
 
 
+def test_benchmarks_that_need_no_torch_do_not_wait_for_it() -> None:
+    """Nothing that the command imports as it starts imports torch as it starts."""
+    files, waiting, met = {module_of(path): path for path in FILES}, ["bench.__main__"], set[str]()
+    while waiting:
+        module = waiting.pop()
+        met.add(module)
+        body = ast.parse(files[module].read_text("utf-8")).body
+        names = {name for node in body for name in (*names_imported_by(node), *parts_imported_by(node))}
+        assert "torch" not in names, f"{module} imports torch"
+        waiting += [name for name in names if name in files and name not in met]
+
+
 def test_ray_is_known_by_its_folder_alone() -> None:
     assert {module for module in importers("ray") if not within(module, ("deploy.ray",))} == set()
 
@@ -172,6 +184,12 @@ def names_imported_by(node: ast.stmt) -> Iterator[str]:
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom) and not node.level:
         yield node.module or ""
+
+
+def parts_imported_by(node: ast.stmt) -> Iterator[str]:
+    """What may be modules of a package: `from bench import steps` names bench.steps."""
+    if isinstance(node, ast.ImportFrom) and not node.level:
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)

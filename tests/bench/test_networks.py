@@ -8,9 +8,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from bench import networks as bench
+from bench import contenders as bench
 from bench.__main__ import app
-from bench.networks import Contender, contenders, trained
+from bench.contenders import Contender, contenders, trained
 from bench.rebuilt import DfShape, OriginalShape, Rebuilt
 from tests.training.facesets import write_faceset
 from tests.training.test_paired import write_truth
