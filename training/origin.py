@@ -83,19 +83,29 @@ def read_weights(path: Path) -> tuple[State, Contract]:
     except Exception as error:  # protobuf's own types differ between its implementations
         raise LiveswapError(f"{path} cannot be read as an ONNX model") from error
     arrays = {entry.name: numpy_helper.to_array(entry) for entry in model.graph.initializer}
-    weights = {name.removesuffix(_QUANTIZED): _multiplied_out(name, arrays) for name in arrays if _is_weight(name)}
+    axes = {node.input[0]: _axis(node) for node in model.graph.node if node.op_type == "DequantizeLinear"}
+    weights = {
+        name.removesuffix(_QUANTIZED): _multiplied_out(name, arrays, axes.get(name, 0))
+        for name in arrays
+        if _is_weight(name)
+    }
     return weights, contract
+
+
+def _axis(node: onnx.NodeProto) -> int:
+    """Along which axis a node's scales lie; 1 where it does not say."""
+    return next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 1)
 
 
 def _is_weight(name: str) -> bool:
     return "." in name and not name.endswith(("_scale", "_zero_point"))
 
 
-def _multiplied_out(name: str, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Tensor:
+def _multiplied_out(name: str, arrays: Mapping[str, np.ndarray[Any, Any]], axis: int) -> Tensor:
     array = arrays[name]
     if name.endswith(_QUANTIZED):
         stem = name if f"{name}_scale" in arrays else name.removesuffix(_QUANTIZED)
-        along = (-1, *(1 for _ in array.shape[1:]))
+        along = [-1 if one == axis else 1 for one in range(array.ndim)]
         scale, zero = (arrays[f"{stem}_{what}"].reshape(along) for what in ("scale", "zero_point"))
         array = (array.astype(np.float32) - zero.astype(np.float32)) * scale
     return torch.from_numpy(np.array(array, np.float32))

@@ -14,6 +14,7 @@ from realtime.swap.contract import Contract
 from tests.export.conftest import Made
 from tests.models import DIGEST
 from training.model import Decoder
+from training.origin import read_weights
 
 EXACT, FULL = RECIPES
 
@@ -77,6 +78,20 @@ def test_a_closer_look_stays_exact_and_the_trunk_before_it_does_not(made: Made, 
     assert [name in exact for name in convolutions].count(True) == 8  # four for each eye
     assert "GridSample" in {node.op_type for node in model.graph.node if node.name in exact}
     assert not exact & set(convolutions[:7])  # the trunk
+
+
+def test_weights_that_were_rounded_along_any_axis_come_back(made: Made, tmp_path: Path) -> None:
+    """The closer look multiplies by each point's own weights, whose scales lie along another axis than a layer's."""
+    plain, rounded = tmp_path / "landmarks.onnx", tmp_path / "int8.onnx"
+    export_landmarks(made.landmarks, plain, "Apache-2.0", {})
+    quantize(plain, rounded, made.crops[:4], FULL)
+    wanted, _ = read_weights(plain)
+    seen, contract = read_weights(rounded)
+    assert contract.precision == "int8"
+    assert set(seen) == set(wanted)
+    assert any(len(value.shape) == 3 for value in wanted.values())
+    for name, value in wanted.items():
+        assert float((seen[name] - value).abs().max()) <= 0.02 * float(value.abs().max()), name
 
 
 def test_with_exact_heads_the_last_layer_keeps_its_weights(decoder: Path, tmp_path: Path) -> None:
