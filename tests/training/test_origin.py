@@ -20,6 +20,7 @@ from training.origin import Origin, fill, landmark_net, read_weights, resampled_
 ENCODER = EncoderShape(size=64, squeeze=8, eyes=8, mouth=8, code=16)
 DECODER = DecoderShape(size=64, code=16, widths=(8, 16, 16, 8, 8))
 NAMES = ("ann", "bob")
+pytestmark = pytest.mark.timeout(400)  # networks are traced, which takes a second, or minutes beside other work
 
 
 def network(

@@ -71,7 +71,7 @@ def origin_of(*names: str) -> tuple[SwapNet, Origin]:
 def test_both_directions_come_out(people: tuple[str, str], tmp_path: Path) -> None:
     """Each decoder, given the other person's face, draws its own person, on faces that training never saw."""
     start = Start(None, ENCODER, DECODER)
-    state = train_own(people, tmp_path / "run", Plan(steps=200), start, settings=SETTINGS)
+    state = train_own(people, tmp_path / "run", Plan(steps=100), start, settings=SETTINGS)
     assert state.numbers["aster_psnr"] > 18
     encoder, decoders, record = load_swap(tmp_path / "run" / "swap.pt")
     assert record["faces"] == {"aster": 40, "cedar": 40}
