@@ -30,7 +30,7 @@ EARLIER_SIDE: Final = 480  # px of their longer side
 PACKAGES: Final = ("liveswap", "torch", "numpy", "opencv-python", "onnxruntime")
 SETTINGS: Final = (
     "identities", "only", "start", "batch", "seed", "precision", "optimisation", "losses", "features",
-    "encoder", "decoder",
+    "shown", "encoder", "decoder",
 )  # fmt: skip
 AGREED: Final = ("kind", "who", "scope", "date", "until", "revocation")  # of a consent, what the report repeats
 
