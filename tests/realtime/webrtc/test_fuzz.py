@@ -110,7 +110,8 @@ class Running:
 @pytest.fixture(scope="module")
 def running(loaded: Studio) -> Iterator[Running]:
     """A server that takes as many offers as anybody likes."""
-    with Running(other(loaded), ServeSettings(port=0, offers_per_minute=100_000)) as running:
+    asked = ServeSettings(port=0, offers_per_minute=100_000, turn_away=False)  # a busy machine is no error
+    with Running(other(loaded), asked) as running:
         yield running
 
 
@@ -329,7 +330,7 @@ def test_two_hundred_offers_a_second_from_one_client_harm_nobody_else(loaded: St
     async def all_at_once(url: str) -> None:
         await asyncio.gather(*(flood(url, 50) for _ in range(8)))
 
-    asked = ServeSettings(port=0, offers_per_minute=30, max_sessions=3)
+    asked = ServeSettings(port=0, offers_per_minute=30, max_sessions=3, turn_away=False)
     with Running(other(loaded), asked) as running:
         began = time.perf_counter()
         asyncio.run(all_at_once(running.url))

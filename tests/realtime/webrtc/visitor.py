@@ -88,7 +88,8 @@ class Served:
 
     async def start(self, port: int = 0) -> None:
         """Waits for the line with the page's address."""
-        command = [sys.executable, "-m", "realtime", "serve", "--port", str(port), *self._flags]
+        usual = ("--port", str(port), "--no-turn-away")  # a busy machine is no error
+        command = [sys.executable, "-m", "realtime", "serve", *usual, *self._flags]
         pipe, same = asyncio.subprocess.PIPE, asyncio.subprocess.STDOUT
         few = {**os.environ, "MALLOC_ARENA_MAX": "2"}  # or each new thread's pieces hide what sessions leave behind
         self._process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=same, env=few)
