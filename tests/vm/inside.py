@@ -35,6 +35,7 @@ RUN: Final = (*LIVESWAP, "run", "--size", "small", "--fps", "5", "-v", "--sink",
 FROM_CLIP: Final = (*LIVESWAP, "run", "--source", str(CLIP), "--live", "--size", "small", "--duration", "5")
 LOST: Final = re.compile(r"^\S+ stopped after", re.MULTILINE)
 BACK: Final = re.compile(r"is back after")
+FRESH: Final = re.compile(r"· \d{1,3} ms old ·")  # no frame is that young under emulation; a stand-in is
 SETTLES_S: Final = 6.0  # until what was under way when a camera was lost, or came back, has left
 
 
@@ -194,6 +195,8 @@ class Scenario:
         before = len(words(said))
         self._webcam.unplug()
         waited = until(lambda: LOST.search(words(said)[before:]), 120, "the run says that the camera is lost")
+        before = len(words(said))
+        until(lambda: FRESH.search(words(said)[before:]), 60, "stand-ins leave, behind what was under way")
         time.sleep(SETTLES_S)
         return waited
 
