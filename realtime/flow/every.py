@@ -12,16 +12,23 @@ logger = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def every(seconds: float, name: str, work: Callable[[], object]) -> AsyncIterator[None]:
-    """Does the work while inside `async with`, with so many seconds in between; where it fails, the log says so."""
+    """Does the work while inside `async with`, with so many seconds in between.
+
+    Where it fails, the log says so once, and it is tried again: what fails now may be a matter of a moment.
+    """
 
     async def repeated(worker: Worker) -> None:
+        failing = False
         while True:
             await asyncio.sleep(seconds)
             try:
                 await worker.run(work)
             except Exception:
-                logger.exception("%s is looked after no more", name)
-                return
+                if not failing:
+                    logger.exception("%s could not be looked after, and is tried again", name)
+                failing = True
+            else:
+                failing = False
 
     async with Worker(name) as worker:
         task = asyncio.create_task(repeated(worker), name=name)
