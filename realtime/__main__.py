@@ -249,6 +249,7 @@ def serve(
     try:
         studio = session.Studio.load(settings, pictures)
         say_choice(settings, studio.shelf)
+        studio.settle()
         ended_by = asyncio.run(server.serve(studio, asked, typer.echo))
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED + signal.SIGINT) from None

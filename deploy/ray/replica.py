@@ -45,6 +45,7 @@ class Replica:
         self._number = 0
         self._held: dict[str, asyncio.Event] = {}  # by key, set when the session is over
         self._studio = await asyncio.to_thread(Studio.load, settings, media)
+        self._studio.settle()
         self._runner = web.AppRunner(self._application(serving), access_log=None)
         await self._runner.setup()
         node = ray.util.get_node_ip_address()

@@ -35,6 +35,7 @@ from realtime.swap.swapper import Swapper, unswapped
 from realtime.webrtc.bitrate import Effort, Limits, Load, Rate
 from realtime.webrtc.control import CHANNEL, Control
 from realtime.webrtc.intake import Camera
+from realtime.webrtc.leavings import Leavings
 from realtime.webrtc.media import MediaSettings, Wish
 from realtime.webrtc.offer import Offer, camera_offer, viewer_offer
 from realtime.webrtc.peer import Peer
@@ -91,6 +92,7 @@ class Studio:
         many = usable() if self._cores is None else len(self._cores)
         self._turns = None if settings.fused else Turns(many)  # common calls need many who wait at once
         self._sessions: set[Session] = set()
+        self._leavings = Leavings()
 
     @classmethod
     def load(cls, settings: Settings, media: MediaSettings) -> "Studio":
@@ -124,9 +126,17 @@ class Studio:
             self.settings, self.shelf, self.networks.tracker(self.settings), wish, self._batcher, self._turns
         )
         engine.prepare = partial(keep_to, self._cores)
-        session = Session(name, wish, engine, self.media, self._sessions.discard, self.door)
+        session = Session(name, wish, engine, self.media, self._over, self.door)
         self._sessions.add(session)
         return session
+
+    def settle(self) -> None:
+        """What this process holds by now stays: what looks for what ended sessions leave passes over it."""
+        self._leavings.freeze()
+
+    def _over(self, session: "Session") -> None:
+        self._sessions.discard(session)
+        self._leavings.clear_soon()
 
     async def close(self) -> None:
         """Ends all sessions."""

@@ -45,6 +45,7 @@ def main() -> None:
     cv2.setNumThreads(orders.settings.threads)
     try:
         studio = Studio.load(orders.settings, orders.media)
+        studio.settle()
         ended_by = asyncio.run(work(studio, orders, say, sys.stdin.buffer))
     except LiveswapError as error:
         say(FAILED, str(error))
