@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from realtime.swap.card import ModelCard
 from realtime.swap.contract import Contract
 from training.model import Decoder, Encoder, LandmarkNet
+from training.shuffles import write_in_rows
 
 OPSET: Final = 18
 LARGEST_BATCH: Final = 64  # faces in one call
@@ -174,6 +175,7 @@ def _write(graph: nn.Module, example: Tensor, names: tuple[str, Sequence[str]], 
     for node in model.graph.node:  # which line of Python a node comes from is nobody's business
         node.doc_string = ""
         del node.metadata_props[:]
+    write_in_rows(model)
     set_contract(model, contract)
     onnx.checker.check_model(model)
     onnx.save(model, path)

@@ -17,6 +17,7 @@ from realtime.errors import LiveswapError, ModelError
 from realtime.swap.contract import Contract
 from training import checkpoint
 from training.model import Decoder, DecoderShape, Encoder, EncoderShape, LandmarkNet, LandmarkShape, SwapNet
+from training.shuffles import blocks, by_channel
 
 logger = logging.getLogger(__name__)
 
@@ -84,11 +85,12 @@ def read_weights(path: Path) -> tuple[State, Contract]:
         raise LiveswapError(f"{path} cannot be read as an ONNX model") from error
     arrays = {entry.name: numpy_helper.to_array(entry) for entry in model.graph.initializer}
     axes = {node.input[0]: _axis(node) for node in model.graph.node if node.op_type == "DequantizeLinear"}
-    weights = {
-        name.removesuffix(_QUANTIZED): _multiplied_out(name, arrays, axes.get(name, 0))
-        for name in arrays
-        if _is_weight(name)
-    }
+    turned = blocks(model)
+    weights = {}
+    for name in filter(_is_weight, arrays):
+        array = _multiplied_out(name, arrays, axes.get(name, 0))
+        ordered = by_channel(array, turned[name]) if name in turned else array
+        weights[name.removesuffix(_QUANTIZED)] = torch.from_numpy(ordered)
     return weights, contract
 
 
@@ -101,14 +103,14 @@ def _is_weight(name: str) -> bool:
     return "." in name and not name.endswith(("_scale", "_zero_point"))
 
 
-def _multiplied_out(name: str, arrays: Mapping[str, np.ndarray[Any, Any]], axis: int) -> Tensor:
+def _multiplied_out(name: str, arrays: Mapping[str, np.ndarray[Any, Any]], axis: int) -> np.ndarray[Any, Any]:
     array = arrays[name]
     if name.endswith(_QUANTIZED):
         stem = name if f"{name}_scale" in arrays else name.removesuffix(_QUANTIZED)
         along = [-1 if one == axis else 1 for one in range(array.ndim)]
         scale, zero = (arrays[f"{stem}_{what}"].reshape(along) for what in ("scale", "zero_point"))
         array = (array.astype(np.float32) - zero.astype(np.float32)) * scale
-    return torch.from_numpy(np.array(array, np.float32))
+    return np.array(array, np.float32)
 
 
 def _below(prefix: str, weights: State) -> State:
