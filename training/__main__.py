@@ -126,13 +126,19 @@ def swap(
         list[str] | None,
         typer.Option(help="An identity whose decoder alone learns, more than once for more; all else stays as it is."),
     ] = None,
+    mirror: Annotated[
+        float,
+        typer.Option(
+            help="How many of the crops, 0 to 1, are mirrored with what is drawn; more data where faces are symmetric."
+        ),
+    ] = 0.0,
     precision: Precision = AUTO,
 ) -> None:
     """Train the shared encoder and a decoder for each identity; writes swap.pt and preview.jpg into --out."""
     if not (landmarks or start or resume):
         raise LiveswapError("a training starts from --landmarks or --start, or goes on with --resume; none was given")
     where, plan = prepare(threads, device), Plan(minutes, steps)
-    settings = SwapSettings(batch=batch, seed=seed, workers=workers, precision=precision)
+    settings = SwapSettings(batch=batch, seed=seed, workers=workers, precision=precision, mirrored=mirror)
     settings = replace(settings, rate=rate) if rate is not None else settings
     if size and only:
         raise LiveswapError("--only keeps the size that there is, wanted no --size")

@@ -12,7 +12,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from realtime.face.geometry import transform
-from training.augment import Jitter, Webcam, chained, chance, elastic, jittered, patch, recrop, warp
+from training.augment import (
+    Jitter,
+    Webcam,
+    chained,
+    chance,
+    elastic,
+    jittered,
+    mirrored_blend,
+    mirrored_points,
+    patch,
+    recrop,
+    warp,
+)
 from training.dataset import Dataset, Item
 from training.model import DecoderShape, EncoderShape
 
@@ -46,12 +58,17 @@ class Pairs:
         seed: int,
         strength: float = 0.8,
         names: Sequence[str] = (),
+        mirrored: float = 0.0,
     ) -> None:
-        """names: which identities, and in which order; all of the data's when there are none."""
+        """names: which identities, and in which order; all of the data's when there are none.
+
+        mirrored: how many of the crops, 0..1, are seen in a mirror, together with what is to be drawn.
+        """
         self._data, self._sizes = data, (encoder.size, decoder.size)
         self._coverage = encoder.coverage / data.description.coverage  # of the stored crop
         self._names = tuple(names) or data.description.identities
         self._each, self._seed = batch // len(self._names), seed
+        self._mirrored = mirrored
         self._bad, self._good = Webcam(seed, strength), Webcam(seed, 0.4 * strength)
 
     def __call__(self, number: int) -> PairBatch:
@@ -60,22 +77,30 @@ class Pairs:
         rows = [self._unclean(name, rng) for name in self._names for _ in range(self._each)]
         return _stack(rows)
 
-    def clean(self, identity: str, items: NDArray[np.int64]) -> PairBatch:
-        """These items as they are, with one identity."""
+    def clean(self, identity: str, items: NDArray[np.int64], mirrored: bool = False) -> PairBatch:
+        """These items as they are, or as a mirror shows them, with one identity."""
         rng = np.random.default_rng(0)
-        return _stack([self._cut(self._data[int(k)], identity, rng, STILL, 0.0) for k in items])
+        return _stack([self._cut(self._data[int(k)], identity, rng, STILL, 0.0, mirrored=mirrored) for k in items])
 
     def _unclean(self, identity: str, rng: Generator) -> tuple[NDArray[np.generic], ...]:
         item = self._data[int(rng.integers(len(self._data)))]
         jitter, webcam = (JITTER, self._bad) if chance(rng, 0.5) else (FOLLOWING, self._good)
-        return self._cut(item, identity, rng, jitter, WARP, webcam)
+        mirrored = self._mirrored > 0 and chance(rng, self._mirrored)  # without mirrors, the batches of before
+        return self._cut(item, identity, rng, jitter, WARP, webcam, mirrored)
 
     def _cut(
-        self, item: Item, identity: str, rng: Generator, jitter: Jitter, amount: float, webcam: Webcam | None = None
+        self,
+        item: Item,
+        identity: str,
+        rng: Generator,
+        jitter: Jitter,
+        amount: float,
+        webcam: Webcam | None = None,
+        mirrored: bool = False,
     ) -> tuple[NDArray[np.generic], ...]:
         stored, (small, large) = self._data.description.size, self._sizes
         change = jittered(rng, jitter)
-        to_picture, to_target = (recrop(change, stored, size, self._coverage) for size in (small, large))
+        to_picture, to_target = (recrop(change, stored, size, self._coverage, mirrored) for size in (small, large))
         x, occluded = item.x, item.x_occluded
         if webcam and chance(rng, 0.1):
             x, occluded = patch(x, occluded, rng)
@@ -83,9 +108,12 @@ class Pairs:
         if webcam:
             picture = webcam(picture, rng)
         from_own = chained(item.onto[identity], to_target)
-        points = (transform(from_own, item.points[identity]) + 0.5) / large
+        points = ((transform(from_own, item.points[identity]) + 0.5) / large).astype(np.float32)
+        blend = item.blend
+        if mirrored:
+            points, blend = mirrored_points(points), mirrored_blend(blend)
         target = warp(item.identities[identity], from_own, large)
-        return picture, target, warp(occluded, to_target, large, cv2.BORDER_CONSTANT), points, item.blend
+        return picture, target, warp(occluded, to_target, large, cv2.BORDER_CONSTANT), points, blend
 
 
 def _stack(rows: list[tuple[NDArray[np.generic], ...]]) -> PairBatch:

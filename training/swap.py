@@ -41,6 +41,7 @@ class SwapSettings:
     average: float = 0.999  # of the moving average, each step
     weights: Weights = field(default_factory=Weights)
     precision: str = "bf16"  # or AUTO
+    mirrored: float = 0.0  # of the crops; see Pairs
     seed: int = 0
     workers: int = 1  # threads that make batches
     log_steps: int = 100
@@ -53,6 +54,8 @@ class SwapSettings:
             raise SettingsError(
                 f"a batch of {self.batch} and a rate of {self.rate} were given, wanted at least 2 and above 0"
             )
+        if not 0 <= self.mirrored <= 1:
+            raise SettingsError(f"a share of {self.mirrored} mirrored crops was given, wanted 0 to 1")
         known(self.precision, AUTO)
 
 
@@ -112,13 +115,13 @@ def train_swap(
             "data": folder.name, "training_set": digest, "pairs": len(data), "people": data.people(),
             "steps": state.step, "seconds": round(state.seconds, 1), "seed": settings.seed, "batch": settings.batch,
             "blend": list(data.description.blend), "losses": asdict(settings.weights), "landmarks": origin,
-            "features": features is not None, "only": list(only), "precision": step.precision,
-            "test": state.numbers,
+            "features": features is not None, "mirrored": settings.mirrored, "only": list(only),
+            "precision": step.precision, "test": state.numbers,
         }  # fmt: skip
         checkpoint.save(out / FILE, checkpoint.SWAP, checkpoint.contents(record, net, average.net, optimiser))
         cv2.imwrite(str(out / PREVIEW), grid(average.net, test, where))
 
-    batches = Pairs(data, encoder, decoder, settings.batch, settings.seed, names=learning)
+    batches = Pairs(data, encoder, decoder, settings.batch, settings.seed, names=learning, mirrored=settings.mirrored)
     step = Step(net, learning, settings.weights, eyes)
     step.precision = decided(settings.precision, step, batches(0))
     course = Course(

@@ -11,7 +11,7 @@ import torch
 from realtime.errors import LiveswapError, SettingsError
 from tests.training.synthetic import write_dataset
 from training import checkpoint
-from training.augment import MIRROR_POINTS
+from training.augment import MIRROR_BLEND, MIRROR_POINTS, MIRROR_SIGNS
 from training.batches import Pairs
 from training.checkpoint import load_landmarks, load_swap
 from training.dataset import Dataset
@@ -109,6 +109,29 @@ def test_pair_batches_show_the_same_moment(data: Path) -> None:
     np.testing.assert_allclose(clean.targets[0], dataset[9].identities["cedar"][middle, middle], atol=1)
 
 
+def test_a_mirror_shows_the_same_moment_the_other_way_round(data: Path) -> None:
+    pairs = Pairs(Dataset.open(data), ENCODER, DecoderShape(size=64), 8, 0)
+    plain, seen = (pairs.clean("cedar", np.array([3, 9]), mirrored) for mirrored in (False, True))
+    for name in ("pictures", "targets", "occluded"):
+        before, after = getattr(plain, name), getattr(seen, name)
+        np.testing.assert_allclose(after[:, :, ::-1].astype(int), before, atol=2)
+    there = plain.points[:, list(MIRROR_POINTS)]
+    np.testing.assert_allclose(seen.points[..., 0], 1 - there[..., 0], atol=1e-5)
+    np.testing.assert_allclose(seen.points[..., 1], there[..., 1], atol=1e-5)
+    assert plain.blend is not None
+    assert seen.blend is not None
+    np.testing.assert_array_equal(seen.blend, plain.blend[:, list(MIRROR_BLEND)] * np.array(MIRROR_SIGNS))
+
+
+def test_a_share_of_the_crops_is_mirrored(data: Path) -> None:
+    dataset = Dataset.open(data)
+    usual, half = Pairs(dataset, ENCODER, DECODER, 32, 0)(1), Pairs(dataset, ENCODER, DECODER, 32, 0, mirrored=0.5)(1)
+    assert half.pictures.shape == usual.pictures.shape
+    assert not np.array_equal(half.pictures, usual.pictures)
+    never = Pairs(dataset, ENCODER, DECODER, 32, 0, mirrored=0.0)(1)
+    np.testing.assert_array_equal(usual.pictures, never.pictures)
+
+
 def test_the_swap_net_beats_the_unchanged_input(data: Path, swap_run: Path) -> None:
     result = evaluate(swap_run / "swap.pt", data)
     assert result["items"] == 32
@@ -152,6 +175,8 @@ def test_a_warm_start_takes_the_trunk_of_the_landmark_net_only(data: Path, landm
         train_swap(data, landmark_run / "landmarks.pt", tmp_path, Plan(steps=1), False, SWAP_SETTINGS, leaky, DECODER)
     with pytest.raises(SettingsError, match="a batch of"):
         SwapSettings(batch=1)
+    with pytest.raises(SettingsError, match=r"a share of 1\.5 mirrored crops"):
+        SwapSettings(mirrored=1.5)
 
 
 def test_checkpoints_that_are_no_use_are_named(landmark_run: Path, swap_run: Path, tmp_path: Path) -> None:
