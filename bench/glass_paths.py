@@ -25,7 +25,8 @@ from realtime.swap.swapper import Swapper
 
 if TYPE_CHECKING:  # they need aiortc, which a base installation lacks
     from bench.glass_peers import FarEnd
-    from realtime.webrtc.session import MediaSettings, Studio
+    from realtime.webrtc.media import MediaSettings
+    from realtime.webrtc.studio import Studio
 
 
 class Paths:
@@ -85,7 +86,8 @@ class Paths:
 
     def _echo(self) -> "FarEnd":
         from bench.glass_peers import Unswapped
-        from realtime.webrtc.session import Session, Wish
+        from realtime.webrtc.media import Wish
+        from realtime.webrtc.session import Session
 
         wish = Wish(identity=self._settings.identity)
         tracker = self._models.tracker
@@ -107,13 +109,13 @@ class Paths:
         return Naive(work)
 
     def _session(self) -> "FarEnd":
-        from realtime.webrtc.session import Wish
+        from realtime.webrtc.media import Wish
 
         return self._studio.session("glass", Wish(identity=self._settings.identity))
 
     @cached_property
     def _media(self) -> "MediaSettings":
-        from realtime.webrtc.session import MediaSettings
+        from realtime.webrtc.media import MediaSettings
 
         return MediaSettings(width=WIDTH, height=HEIGHT, fps=round(RATE))
 
@@ -123,7 +125,7 @@ class Paths:
 
     @cached_property
     def _studio(self) -> "Studio":
-        from realtime.webrtc.session import Studio
+        from realtime.webrtc.studio import Studio
 
         return Studio.load(self._settings, self._media)
 

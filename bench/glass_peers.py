@@ -18,8 +18,8 @@ from bench.glass_numbers import RATE, Arrival, Run, Unwrap, settling
 from realtime.errors import SourceLost
 from realtime.flow.pipeline import Stage
 from realtime.frame import Frame
+from realtime.webrtc.engine import Engine
 from realtime.webrtc.intake import make_prompt
-from realtime.webrtc.session import Engine
 
 TICKS: Final = 90_000  # a second of RTP's video clock
 PATIENCE_S: Final = 30.0  # for the first frame that comes back

@@ -237,7 +237,7 @@ def serve(
     """Serve a page whose camera picture comes back swapped, and WHIP and WHEP for other programs."""
     speak(verbose)
     try:
-        from realtime.webrtc import media, server, session
+        from realtime.webrtc import media, server, studio
     except ImportError as error:
         raise MissingExtra(f"liveswap serve needs more packages ({error}): pip install 'liveswap[webrtc]'") from error
     asked = picked(server.ServeSettings, context.params)
@@ -247,10 +247,10 @@ def serve(
         serve_with_workers(settings, pictures, asked, threads, verbose)
     cv2.setNumThreads(settings.threads)
     try:
-        studio = session.Studio.load(settings, pictures)
-        say_choice(settings, studio.shelf)
-        studio.settle()
-        ended_by = asyncio.run(server.serve(studio, asked, typer.echo))
+        ours = studio.Studio.load(settings, pictures)
+        say_choice(settings, ours.shelf)
+        ours.settle()
+        ended_by = asyncio.run(server.serve(ours, asked, typer.echo))
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED + signal.SIGINT) from None
     raise typer.Exit(INTERRUPTED + ended_by)

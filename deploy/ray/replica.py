@@ -26,8 +26,8 @@ from realtime.webrtc.lobby import Ticket
 from realtime.webrtc.media import MediaSettings
 from realtime.webrtc.orders import ENDED, HEADER, Orders, in_header
 from realtime.webrtc.serving import ServeSettings
-from realtime.webrtc.session import Studio
 from realtime.webrtc.site import Site
+from realtime.webrtc.studio import Studio
 from realtime.webrtc.whip import options
 from realtime.webrtc.worker_process import application
 

@@ -16,7 +16,8 @@ from realtime.settings import Settings
 from realtime.webrtc.answers import RETRY_S, Refusal
 from realtime.webrtc.media import Wish
 from realtime.webrtc.serving import ServeSettings
-from realtime.webrtc.session import Session, Studio
+from realtime.webrtc.session import Session
+from realtime.webrtc.studio import Studio
 
 logger = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from realtime.webrtc.guard import Guard
 from realtime.webrtc.lobby import Lobby
 from realtime.webrtc.metrics import Metrics
 from realtime.webrtc.serving import ServeSettings
-from realtime.webrtc.session import Studio
 from realtime.webrtc.site import Site
+from realtime.webrtc.studio import Studio
 from realtime.webrtc.visits import Visits
 from realtime.webrtc.whip import Whip, options
 

@@ -4,46 +4,28 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, nullcontext
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-import cv2
 from aiortc import RTCDataChannel
 
-from realtime.cores import held_to, keep_to, placement, usable
 from realtime.egress.door import Door
-from realtime.errors import ConsentError, LiveswapError, SinkError, UnknownIdentity
-from realtime.face.detect import Detector, open_detector
-from realtime.face.landmarks import Landmarker
-from realtime.face.track import Tracker
-from realtime.flow.meters import Meters
-from realtime.flow.pipeline import Pipeline, Stage
-from realtime.flow.turns import BEGUN, FRESH, Turns
+from realtime.errors import LiveswapError, SinkError
+from realtime.flow.pipeline import Pipeline
 from realtime.flow.worker import Worker
-from realtime.frame import Frame
-from realtime.settings import Settings
 from realtime.sinks.picture import encoded
-from realtime.swap.compose import Composer, Swapped
-from realtime.swap.fused.batcher import Batcher
-from realtime.swap.fused.fit import FusedFit
-from realtime.swap.fused.identity import Fusing
-from realtime.swap.identity import Card, Shelf
-from realtime.swap.swapper import Swapper, unswapped
 from realtime.webrtc.bitrate import Effort, Limits, Load, Rate
 from realtime.webrtc.control import CHANNEL, Control
+from realtime.webrtc.engine import Engine
 from realtime.webrtc.intake import Camera
-from realtime.webrtc.leavings import Leavings
 from realtime.webrtc.media import MediaSettings, Wish
 from realtime.webrtc.offer import Offer, camera_offer, viewer_offer
 from realtime.webrtc.peer import Peer
 from realtime.webrtc.refused import OfferRefused
 from realtime.webrtc.sound import Heard, Sound
 from realtime.webrtc.tracks import LONG_S, Ages, Picture, Screens
-
-__all__ = ["MediaSettings", "OfferRefused", "Session", "Studio", "Wish"]
 
 logger = logging.getLogger(__name__)
 
@@ -53,189 +35,6 @@ CONFLICT: Final = 409
 FULL: Final = 503
 
 Numbers = dict[str, float | int | str]
-In = TypeVar("In")
-Out = TypeVar("Out")
-
-
-@dataclass(frozen=True, slots=True)
-class Networks:
-    """The inference sessions that all trackers share: they keep nothing between calls, so threads may share them."""
-
-    detector: Detector
-    aside: Detector  # of one thread, for looks beside the frames
-    landmarker: Landmarker
-
-    @classmethod
-    def load(cls, settings: Settings) -> "Networks":
-        """Those that the settings name. Raises ModelError, MissingExtra."""
-        tracking = settings.tracking
-        detector = open_detector(tracking.detector, settings.threads)
-        aside = open_detector(tracking.detector, 1)
-        return cls(detector, aside, Landmarker.load(tracking.landmarks, settings.session))
-
-    def tracker(self, settings: Settings) -> Tracker:
-        """A tracker that has seen nobody yet."""
-        return Tracker(self.detector, self.landmarker, settings.tracking, lambda: self.aside)
-
-
-class Studio:
-    """The models that all sessions share, and the sessions made from them."""
-
-    def __init__(self, settings: Settings, media: MediaSettings, shelf: Shelf, networks: Networks) -> None:
-        self.settings = settings
-        self.media = media
-        self.shelf = shelf
-        self.networks = networks
-        self.door = Door.of(settings, shelf.cards)
-        self._batcher = Batcher() if settings.fused else None  # frames of all sessions go through it
-        self._cores = placement(settings.cores, settings.threads).cores
-        many = usable() if self._cores is None else len(self._cores)
-        self._turns = None if settings.fused else Turns(many)  # common calls need many who wait at once
-        self._sessions: set[Session] = set()
-        self._leavings = Leavings()
-
-    @classmethod
-    def load(cls, settings: Settings, media: MediaSettings) -> "Studio":
-        """A studio with the models of the settings, all identities warm. Blocks.
-
-        The models' threads stay on the cores of the settings. Raises ModelError, MissingExtra, SettingsError.
-        """
-        cv2.setNumThreads(settings.threads)
-        opening = Fusing(settings.session, settings.cuda_graphs) if settings.fused else None
-        with held_to(placement(settings.cores, settings.threads).cores):
-            shelf = Shelf.load(settings.folder, settings.session, None, settings.consent, opening)
-            return cls(settings, media, shelf, Networks.load(settings))
-
-    @property
-    def identities(self) -> tuple[Card, ...]:
-        """Who a client can become."""
-        return self.shelf.cards()
-
-    @property
-    def sessions(self) -> tuple["Session", ...]:
-        """Those that have not ended."""
-        return tuple(self._sessions)
-
-    def session(self, name: str, wish: Wish) -> "Session":
-        """A session that waits for its offer. Raises UnknownIdentity, SettingsError."""
-        if wish.identity not in self.shelf.names:  # a path would be a file of this machine
-            wanted = ", ".join(self.shelf.names)
-            raise UnknownIdentity(f"there is no identity {wish.identity!r:.60}, wanted one of {wanted}")
-        check_still(self.shelf, wish.identity)
-        engine = Engine(
-            self.settings, self.shelf, self.networks.tracker(self.settings), wish, self._batcher, self._turns
-        )
-        engine.prepare = partial(keep_to, self._cores)
-        session = Session(name, wish, engine, self.media, self._over, self.door)
-        self._sessions.add(session)
-        return session
-
-    def settle(self) -> None:
-        """What this process holds by now stays: what looks for what ended sessions leave passes over it."""
-        self._leavings.freeze()
-
-    def _over(self, session: "Session") -> None:
-        self._sessions.discard(session)
-        self._leavings.clear_soon()
-
-    async def close(self) -> None:
-        """Ends all sessions."""
-        await asyncio.gather(*(session.close() for session in tuple(self._sessions)))
-
-
-class Engine:
-    """What swaps one session's face: its own tracker and identity, on the shared models."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        shelf: Shelf,
-        tracker: Tracker,
-        wish: Wish,
-        batcher: Batcher | None = None,
-        turns: Turns | None = None,
-    ) -> None:
-        """A batcher draws whole frames, where the shelf's identities do; turns are shared by all who compute here."""
-        self.meters = Meters()
-        self.patience = settings.patience
-        self.names = shelf.names
-        self.batcher = batcher
-        self.prepare: Callable[[], None] = lambda: None  # is called on the thread of each stage before it begins
-        self._turns = turns
-        self._shelf = shelf
-        self.aside = tracker.looking_aside
-        self._busy = {"swap": Busy(), "compose": Busy()}
-        fallback = replace(settings.fallback, no_face=wish.no_face)
-        self._swap = Swapper(tracker, shelf, wish.identity, fallback, self.meters, settings.faces, settings.fade)
-        fit = None if batcher is None else FusedFit(settings.composing, None, batcher)
-        self._compose = Composer(fallback, settings.composing, fit)
-
-    def stages(self, develop: Callable[[Frame], Frame]) -> list[Stage[Any, Any]]:
-        """As `liveswap run` has them; a frame is developed when somebody has time for it, and not before."""
-        swap, compose = self._busy["swap"], self._busy["compose"]
-        first: Stage[Frame, Frame] = Stage("develop", swap.timed(develop))
-        then: Stage[Frame, Swapped] = Stage("swap", swap.timed(self._swap), instead=unswapped)
-        last: Stage[Swapped, Frame] = Stage("compose", compose.timed(self._compose), instead=self._compose.instead)
-        return [replace(first.then(then), turn=self._turn(FRESH)), replace(last, turn=self._turn(BEGUN))]
-
-    def become(self, wish: Wish) -> None:
-        """Chooses what is wished for; it may load, so not on the event loop. Raises LiveswapError."""
-        fallback = replace(self._compose.fallback, no_face=wish.no_face)
-        if wish.identity != self._swap.identity:
-            check_still(self._shelf, wish.identity)
-            self._swap.identity = wish.identity
-        self._compose.fallback = fallback
-
-    def _turn(self, order: int) -> Callable[[], AbstractAsyncContextManager[None]]:
-        return nullcontext if self._turns is None else partial(self._turns.at, order)
-
-    def look_at_consent(self) -> bool:
-        """Shows nobody whose consent has ended meanwhile: whether that is new. It may wait for a disk."""
-        why = self._swap.look_at_consent()
-        if why is not None:
-            logger.warning("%s is not shown any more: %s", self._swap.identity, why)
-        return why is not None
-
-    def busy(self) -> float:
-        """Seconds that the slowest loop worked since this was asked last."""
-        return max(part.taken() for part in self._busy.values())
-
-
-def check_still(shelf: Shelf, name: str) -> None:
-    """Raises UnknownIdentity where the consent to an identity has ended since the start; the log says how.
-
-    A visitor gets to know neither who agreed nor why it ended.
-    """
-    try:
-        shelf[name]
-    except ConsentError as error:
-        logger.warning("%s is not given any more: %s", name, error)
-        raise UnknownIdentity(f"the identity {name!r} may not be used any more") from error
-
-
-class Busy:
-    """Adds up how long something works. One thread works, another one asks."""
-
-    def __init__(self) -> None:
-        self._seconds = 0.0
-        self._asked = 0.0
-
-    def timed(self, work: Callable[[In], Out]) -> Callable[[In], Out]:
-        """The same work, whose time counts."""
-
-        def done(item: In) -> Out:
-            began = time.perf_counter()
-            try:
-                return work(item)
-            finally:
-                self._seconds += time.perf_counter() - began
-
-        return done
-
-    def taken(self) -> float:
-        """Seconds since it was asked last."""
-        since, self._asked = self._seconds - self._asked, self._seconds
-        return since
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from realtime.webrtc.guard import Handler
 from realtime.webrtc.lobby import TICKET, Lobby
 from realtime.webrtc.metrics import Metrics
 from realtime.webrtc.orders import ENDED, FAILED, READY, Orders, from_headers
-from realtime.webrtc.session import Studio
+from realtime.webrtc.studio import Studio
 from realtime.webrtc.visits import Visits
 from realtime.webrtc.whip import Whip
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from realtime import Swapper
 from realtime.settings import Settings
-from realtime.webrtc.session import MediaSettings, Studio
+from realtime.webrtc.media import MediaSettings
+from realtime.webrtc.studio import Studio
 from tests.realtime.webrtc.people import Looks, demo
 
 OtherStudio = Callable[..., Studio]

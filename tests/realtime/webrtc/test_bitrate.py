@@ -27,7 +27,7 @@ from realtime.webrtc.bitrate import (
     encoder_for,
     scale_for,
 )
-from realtime.webrtc.session import MediaSettings, Wish
+from realtime.webrtc.media import MediaSettings, Wish
 from tests.realtime.webrtc.conftest import OtherStudio
 from tests.realtime.webrtc.people import PATIENCE as WAIT
 from tests.realtime.webrtc.people import Clip, client, demo

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from realtime.errors import SettingsError
 from realtime.webrtc.control import Changes, Ping, understood
-from realtime.webrtc.session import Studio, Wish
+from realtime.webrtc.media import Wish
+from realtime.webrtc.studio import Studio
 from tests.realtime.egress.test_label import words_in
 from tests.realtime.webrtc.people import Clip, client, demo
 

@@ -9,7 +9,9 @@ from realtime.frame import Frame
 from realtime.swap.fused.batcher import Batcher
 from realtime.swap.fused.identity import Fusing
 from realtime.swap.identity import Shelf
-from realtime.webrtc.session import Engine, Studio, Wish
+from realtime.webrtc.engine import Engine
+from realtime.webrtc.media import Wish
+from realtime.webrtc.studio import Studio
 from tests.realtime.webrtc.people import FACE, Looks, demo
 
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from schemathesis import checks
 
 from realtime.webrtc.server import ServeSettings, application, listening
-from realtime.webrtc.session import Studio
+from realtime.webrtc.studio import Studio
 from tests.realtime.webrtc.people import PATIENCE, Client, Clip, demo
 from tests.realtime.webrtc.test_obs import OFFER as CAMERA
 from tests.realtime.webrtc.web import FRAGMENT, SDP

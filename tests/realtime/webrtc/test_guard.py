@@ -17,7 +17,7 @@ from realtime.webrtc import bodies
 from realtime.webrtc.answers import escaped, told
 from realtime.webrtc.guard import HEADERS, Pace, client_of, same
 from realtime.webrtc.serving import ServeSettings, is_loopback
-from realtime.webrtc.session import Studio
+from realtime.webrtc.studio import Studio
 from tests.realtime.webrtc.conftest import OtherStudio
 from tests.realtime.webrtc.web import SDP, error_of, opened, said_raw
 

@@ -11,7 +11,7 @@ import pytest
 from realtime.egress.session_log import usual_place
 from realtime.settings import Settings
 from realtime.webrtc.lobby import usual_wish
-from realtime.webrtc.session import Studio
+from realtime.webrtc.studio import Studio
 from tests.realtime.egress.test_label import words_in
 from tests.realtime.webrtc.people import PATIENCE, Clip, client, demo
 from tests.realtime.webrtc.test_session import ended

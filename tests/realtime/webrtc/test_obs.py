@@ -17,7 +17,7 @@ from aiortc import RTCRtpSender
 from aiortc.mediastreams import MediaStreamTrack
 from aiortc.sdp import SessionDescription
 
-from realtime.webrtc.session import Studio
+from realtime.webrtc.studio import Studio
 from tests.realtime.webrtc.people import Client, Clip, Looks, demo
 from tests.realtime.webrtc.web import opened, shows
 

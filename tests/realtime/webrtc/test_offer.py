@@ -7,9 +7,10 @@ from aiortc import RTCConfiguration, RTCPeerConnection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from realtime.webrtc.media import MediaSettings, Wish
 from realtime.webrtc.offer import camera_offer, codec_of, fragment_of, viewer_offer, with_rates
 from realtime.webrtc.refused import OfferRefused
-from realtime.webrtc.session import MediaSettings, Studio, Wish
+from realtime.webrtc.studio import Studio
 from tests.realtime.webrtc.people import Client, Clip, client, demo
 
 CANDIDATE = "a=candidate:1 1 udp 2130706431 127.0.0.1 50000 typ host"

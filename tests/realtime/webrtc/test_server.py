@@ -27,8 +27,9 @@ from realtime.errors import SettingsError, UnknownIdentity
 from realtime.settings import Settings
 from realtime.webrtc import server
 from realtime.webrtc.server import ServeSettings, listening
-from realtime.webrtc.session import Session, Studio
+from realtime.webrtc.session import Session
 from realtime.webrtc.site import PAGE, page_files
+from realtime.webrtc.studio import Studio
 from tests.realtime.conftest import Say
 from tests.realtime.webrtc.people import PATIENCE, Client, Clip, Looks, demo
 from tests.realtime.webrtc.web import error_of, opened, shows

@@ -26,8 +26,11 @@ from realtime.frame import Frame
 from realtime.swap.compose import Composer, Swapped
 from realtime.swap.consent import Consent
 from realtime.swap.identity import Shelf
+from realtime.webrtc.engine import Engine
+from realtime.webrtc.media import MediaSettings, Wish
 from realtime.webrtc.refused import OfferRefused
-from realtime.webrtc.session import Engine, MediaSettings, Session, Studio, Wish
+from realtime.webrtc.session import Session
+from realtime.webrtc.studio import Studio
 from tests.models import person, write_decoder, write_shelf
 from tests.realtime.egress.test_label import words_in
 from tests.realtime.webrtc.conftest import OtherStudio
@@ -425,7 +428,8 @@ NOT_OURS: Final = ("tests", "RTCIceGatherer.gather()")
 def long_turns(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """What asyncio's debug mode warns of, where the loop's thread really worked for so long.
 
-    Where others have the processor, everything takes long; the thread's own time says whose fault it is.
+    Where others have the processor, everything takes long; the thread's own time says whose fault it is. Python's
+    collector, which comes in anybody's turn and looks at all that other tests have loaded, has to wait.
     """
     found: list[str] = []
     loop, run = asyncio.get_running_loop(), asyncio.Handle._run
@@ -439,10 +443,14 @@ def long_turns(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
     loop.set_debug(True)
     loop.slow_callback_duration = 0.02
-    with monkeypatch.context() as patched:
-        patched.setattr(asyncio.Handle, "_run", timed)
-        yield found
-    loop.set_debug(False)
+    gc.disable()
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(asyncio.Handle, "_run", timed)
+            yield found
+    finally:
+        gc.enable()
+        loop.set_debug(False)
 
 
 async def test_nothing_works_on_the_event_loop(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:

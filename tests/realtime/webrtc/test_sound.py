@@ -12,8 +12,9 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from numpy.typing import NDArray
 
 from bench import stamp
-from realtime.webrtc.session import Studio, Wish
+from realtime.webrtc.media import Wish
 from realtime.webrtc.sound import BRISK, QUICKEST, WAITING, Delay, Heard, Sound, Timeline
+from realtime.webrtc.studio import Studio
 from tests.realtime.webrtc.people import Clip, Seen, client, demo, watcher
 
 RATE = 48_000

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from realtime.webrtc.media import IceServer
-from realtime.webrtc.session import Studio
+from realtime.webrtc.studio import Studio
 from realtime.webrtc.whip import ice_link
 from tests.realtime.webrtc.conftest import OtherStudio
 from tests.realtime.webrtc.people import PATIENCE, Client, Clip, Looks, demo

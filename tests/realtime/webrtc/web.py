@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from realtime.webrtc.server import ServeSettings, listening
-from realtime.webrtc.session import Studio
+from realtime.webrtc.studio import Studio
 from tests.realtime.webrtc.people import PATIENCE, Looks, Seen
 
 SDP = {"Content-Type": "application/sdp"}
