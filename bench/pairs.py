@@ -1,10 +1,11 @@
 """Swaps rendered people whose every identity is known, and measures how far the result is from the truth."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -157,11 +158,16 @@ class Chunk:
     to_target: NDArray[np.float32]  # (2, 3) stored px to px of the decoder's crop
     pictures: list[Image]  # for the sheet
 
-    def pictures_scored(self, name: str) -> dict[str, Tensor]:
-        """PSNR and SSIM of each item, (n,): the face toned, and "composed_": the whole mask of the picture."""
-        points, size = torch.from_numpy(self.batch.points), self.batch.targets.shape[1]
-        result = scores(_tensor(self.answers[name].faces), truth_of(self.batch), points)
-        inside = (torch.from_numpy(self.batch.targets[:, None, :, :, 3]) > 127).float()
+    def pictures_scored(self, name: str, side: int | None = None) -> dict[str, Tensor]:
+        """PSNR and SSIM of each item, (n,): the face toned, and "composed_": the whole mask of the picture.
+
+        side: px of the pictures that are compared, which networks of several sizes have in common; else the decoder's.
+        """
+        size = side or self.batch.targets.shape[1]
+        targets, occluded = (of_side(pictures, size) for pictures in (self.batch.targets, self.batch.occluded))
+        batch, points = replace(self.batch, targets=targets, occluded=occluded), torch.from_numpy(self.batch.points)
+        result = scores(_tensor(of_side(self.answers[name].faces, size)), truth_of(batch), points)
+        inside = (torch.from_numpy(targets[:, None, :, :, 3]) > 127).float()
         composed, true = (self._cut(self.answers[one].composed, size) for one in (name, "truth"))
         whole = compared(composed, true, inside, points)
         return result | {f"composed_{key}": values for key, values in whole.items()}
@@ -193,14 +199,17 @@ class Chunk:
         return np.stack([reading.blend for reading in self.answers[name].readings]), self.batch.blend
 
     def _cut(self, composed: Sequence[Image], size: int) -> Tensor:
-        return to_input(np.stack([warp(image, self.to_target, size) for image in composed]), torch.device("cpu"))
+        own = self.batch.targets.shape[1]
+        cut = np.stack([warp(image, self.to_target, own) for image in composed])
+        return to_input(of_side(cut, size), torch.device("cpu"))
 
 
 def measure(
-    folder: Path, shelf: Shelf, names: Sequence[str], landmarker: Landmarker, items: int
+    folder: Path, shelf: Shelf, names: Sequence[str], landmarker: Landmarker, items: int, side: int | None = None
 ) -> tuple[dict[str, Any], list[Image]]:
     """The numbers of every identity that the dataset draws as JSON takes them, and rows for a sheet.
 
+    side: px of the pictures that are compared; else each decoder's own.
     Raises LiveswapError, also when the dataset draws none of the names.
     """
     data = Dataset.open(folder, "test")
@@ -214,20 +223,21 @@ def measure(
     for name in known:
         subject = Subject(folder, shelf, shelf[name], landmarker, items)
         parts = [subject.items[start : start + CHUNK] for start in range(0, len(subject.items), CHUNK)]
-        tally = Tally()
+        tally = Tally(side)
         for part in progress(parts, f"pairs of {name}"):
             tally.add(subject.chunk(part))
         result[name] = tally.numbers()
         rows += sheet.rows(tally.pictures, ROWS)
     count = min(items, len(data))
-    return {"items": count, "people": data.people(), "identities": result}, rows
+    return {"items": count, "people": data.people(), "side": side, "identities": result}, rows
 
 
 class Tally:
     """Collects the scores of chunks; what is kept of a chunk is small."""
 
-    def __init__(self) -> None:
+    def __init__(self, side: int | None = None) -> None:
         self.pictures: list[Image] = []
+        self._side = side
         self._scores: dict[str, dict[str, list[Tensor]]] = {name: {} for name in ANSWERS}
         self._masks: dict[str, dict[str, list[NDArray[np.int64]]]] = {name: {} for name in ANSWERS}
         self._points: dict[str, list[NDArray[np.float64]]] = {name: [] for name in ANSWERS}
@@ -237,7 +247,7 @@ class Tally:
         """Takes a chunk's scores."""
         self.pictures += chunk.pictures[:2]
         for name in ANSWERS:
-            for key, values in chunk.pictures_scored(name).items():
+            for key, values in chunk.pictures_scored(name, self._side).items():
                 self._scores[name].setdefault(key, []).append(values)
             for key, areas in chunk.masks_scored(name).items():
                 self._masks[name].setdefault(key, []).append(areas)
@@ -278,6 +288,14 @@ def _ratio(areas: NDArray[np.int64]) -> float | None:
 def _shared(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Intersection and union of masks (n, h, w), px, (n, 2)."""
     return np.stack([(one & other).sum((1, 2)), (one | other).sum((1, 2))], 1).astype(np.int64)
+
+
+def of_side(pictures: NDArray[Any], side: int) -> NDArray[Any]:
+    """Pictures (n, s, s) or (n, s, s, c) in another size, each pixel the mean of those that it covers."""
+    if pictures.shape[1] == side:
+        return pictures
+    how = cv2.INTER_AREA if side < pictures.shape[1] else cv2.INTER_CUBIC
+    return np.stack([cv2.resize(picture, (side, side), interpolation=how) for picture in pictures])
 
 
 def _pictures(faces: Tensor) -> Pictures:

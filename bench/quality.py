@@ -60,6 +60,10 @@ def quality(
     revoked: Revoked = None,
     size: NetworkSize = None,
     items: Annotated[int, typer.Option(min=1, help="Held-out pairs, or as many as there are.")] = PAIRS,
+    at: Annotated[
+        int | None,
+        typer.Option(min=32, help="Compare pictures of so many px, whatever the decoder draws; its own by default."),
+    ] = None,
     sheet: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Draw input, output and mask of some frames.")
     ] = None,
@@ -79,7 +83,7 @@ def quality(
         from bench import pairs as rendered  # brings torch along, which real footage does not need
 
         landmarker = Landmarker.load(settings.tracking.landmarks, settings.session)
-        numbers["pairs"], strips = rendered.measure(pairs, shelf, names, landmarker, items)
+        numbers["pairs"], strips = rendered.measure(pairs, shelf, names, landmarker, items, at)
         rows += strips
         console.print(pairs_table(numbers["pairs"]))
     if footage:
@@ -96,6 +100,8 @@ def pairs_table(numbers: Mapping[str, Any]) -> Table:
     """The numbers of rendered pairs for a terminal; a line between identities."""
     table = Table("identity", "measure", *(title for title, _ in COLUMNS))
     table.title = f"{numbers['items']} held-out pairs of {numbers['people']} people never seen in training"
+    if numbers.get("side"):
+        table.title += f", compared at {numbers['side']} px"
     for name, answers in numbers["identities"].items():
         for title, key, form in ROWS:
             table.add_row(name, title, *(said(answers[answer].get(key), form) for _, answer in COLUMNS))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.pairs import ANSWERS, Chunk, Subject, Tally, measure, shapes
+from bench.pairs import ANSWERS, Chunk, Subject, Tally, measure, of_side, shapes
 from realtime.errors import LiveswapError
 from realtime.face.landmarks import Landmarker
 from realtime.swap.contract import Contract
@@ -43,6 +43,23 @@ def test_the_truth_scores_full_and_everybody_else_less(chunk: Chunk) -> None:
         assert max(means[name] for name in ANSWERS if name != "truth") < 0.97, key
     assert float(scores["truth"]["composed_face_psnr"].nanmean()) > 90  # compared with itself
     assert float(scores["input"]["composed_face_psnr"].nanmean()) < 40
+
+
+def test_pictures_are_compared_at_a_side_that_sizes_have_in_common(chunk: Chunk) -> None:
+    own = chunk.batch.targets.shape[1]
+    plain, same = chunk.pictures_scored("mean"), chunk.pictures_scored("mean", own)
+    assert all(torch.equal(plain[key], same[key]) for key in plain if not plain[key].isnan().any())
+    halved = {name: chunk.pictures_scored(name, own // 2) for name in ("mean", "truth")}
+    assert float(halved["truth"]["face_ssim"].nanmean()) > 0.98
+    assert float(halved["mean"]["face_psnr"].nanmean()) != pytest.approx(float(plain["face_psnr"].nanmean()), abs=1e-3)
+
+
+def test_a_pixel_of_a_smaller_picture_is_the_mean_of_what_it_covers() -> None:
+    fine = np.random.default_rng(0).random((2, 8, 8, 3)).astype(np.float32)
+    coarse = of_side(fine, 4)
+    assert coarse.shape == (2, 4, 4, 3)
+    np.testing.assert_allclose(coarse, fine.reshape(2, 4, 2, 4, 2, 3).mean((2, 4)), atol=1e-6)
+    assert of_side(fine, 8) is fine
 
 
 def test_the_true_mask_leaves_out_exactly_what_is_in_front(chunk: Chunk) -> None:
