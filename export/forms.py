@@ -17,6 +17,7 @@ from realtime.errors import ModelError, SettingsError
 
 PRECISIONS: Final = ("auto", "fp32", "fp16", "int8")
 NEARLY: Final = 0.9  # a form that is less than a tenth faster is not worth its inexactness
+LARGER: Final = 2.0  # times as large as another int8 form within the same bounds: too large for what it gains
 
 Judge = Callable[[Path, Bounds], Agreement]  # of a form's file with fp32
 
@@ -81,11 +82,18 @@ def chosen(
         found += _int8(model, path, sample, judge, precision)
     times = milliseconds([one.path for one in found], sample.checked[:1], threads)
     asked = [precision == "auto" or one.precision.startswith(precision) for one in found]
-    best = choice(times, [one.agreement.passed and fits for one, fits in zip(found, asked, strict=True)])
+    passed = [one.agreement.passed and fits for one, fits in zip(found, asked, strict=True)]
+    best = choice(times, handy([one.path.stat().st_size for one in found], passed))
     return [
         Form(model, one.precision, one.path, taken, one.agreement, place == best, one.exact)
         for place, (one, taken) in enumerate(zip(found, times, strict=True))
     ]
+
+
+def handy(sizes: Sequence[int], passed: Sequence[bool]) -> list[bool]:
+    """Which of the forms that passed are not too large; the first is fp32, whose size is what it is."""
+    light = min((size for size, fine in zip(sizes[1:], passed[1:], strict=True) if fine), default=0)
+    return [passed[0], *(f and size <= LARGER * light for size, f in zip(sizes[1:], passed[1:], strict=True))]
 
 
 def choice(times: Sequence[float], passed: Sequence[bool]) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.forms import choice
+from export.forms import choice, handy
 from export.parity import FP16, INT8, Bounds, Likeness, Running, likeness, milliseconds, psnr, reading_agreement, ssim
 from tests.models import drawn_face, write_decoder
 
@@ -104,6 +104,22 @@ def test_blend_weights_must_agree_too() -> None:
 )
 def test_the_choice_between_forms(times: tuple[float, ...], passed: tuple[bool, ...], kept: int) -> None:
     assert choice(times, passed) == kept
+
+
+@pytest.mark.parametrize(
+    ("sizes", "passed", "left"),
+    [
+        ((17, 11, 4), (True, True, True), [True, False, True]),  # a dense head in fp32, which int8 does as well
+        ((17, 11, 4), (True, True, False), [True, True, False]),
+        ((21, 5, 5), (True, True, True), [True, True, True]),
+        ((21, 5, 4), (True, False, False), [True, False, False]),
+        ((21,), (True,), [True]),
+    ],
+)
+def test_int8_forms_that_are_twice_as_large_as_they_must_be_are_left_out(
+    sizes: tuple[int, ...], passed: tuple[bool, ...], left: list[bool]
+) -> None:
+    assert handy(sizes, passed) == left
 
 
 def test_models_are_run_a_few_items_at_a_time_and_timed(tmp_path: Path) -> None:
