@@ -20,6 +20,7 @@ from export.compare import table as rows_table
 from export.detector import export_detector
 from export.forms import Form, check_precision, table
 from export.fuse import fuse_identity
+from export.parity import INT8
 from export.to_onnx import LARGEST_BATCH
 from export.to_tensorrt import device, to_engine
 from realtime.errors import LiveswapError, SettingsError
@@ -86,6 +87,10 @@ def export(
     precision: Annotated[
         str, typer.Option(metavar="auto|fp32|fp16|int8", help="auto: int8 where it is near enough and faster.")
     ] = "auto",
+    least_r: Annotated[
+        float,
+        typer.Option(min=0.9, max=INT8.r, help="How far int8 must follow each expression of fp32, as a correlation."),
+    ] = INT8.r,
 ) -> None:
     """Turn checkpoints into landmarks.onnx, encoder.onnx and one NAME.onnx for each identity, with a signed card.
 
@@ -100,7 +105,7 @@ def export(
         if out.suffix != ".onnx":
             raise SettingsError(f"--out is {out}, wanted the name of a file that ends in .onnx")
         with tempfile.TemporaryDirectory() as folder:
-            asked = Asked(data, Path(folder), licence, threads, choose, precision)
+            asked = Asked(data, Path(folder), licence, threads, choose, precision, least_r)
             found = own_forms(run / SWAP_FILE, identity, asked)
             show(found)
             deliver_identity(next(form for form in found if form.kept), out)
@@ -120,7 +125,7 @@ def export(
         return
     forms: list[Form] = []
     with tempfile.TemporaryDirectory() as folder:
-        asked = Asked(data, Path(folder), licence, threads, choose, precision)
+        asked = Asked(data, Path(folder), licence, threads, choose, precision, least_r)
         if landmarks is not None:
             forms += landmark_forms(landmarks, asked)
         if swap is not None:

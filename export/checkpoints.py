@@ -3,7 +3,7 @@
 import datetime
 import sys
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ from export.compare import Subject
 from export.crops import faceset_crops, has_split, is_faceset, read_crops, stored_crops
 from export.expression import Drawn, Reader
 from export.forms import Form, Sample, chosen
-from export.parity import Agreement, Bounds, Running, reading_agreement, torch_parity
+from export.parity import INT8, Agreement, Bounds, Running, reading_agreement, torch_parity
 from export.to_onnx import (
     DecoderGraph,
     EncoderGraph,
@@ -55,6 +55,11 @@ class Asked:
     threads: int  # for the timing
     cards: Cards = cards_of
     precision: str = "auto"
+    least_r: float = INT8.r  # of each expression in 8 bits of embedded identities
+
+    def near(self, bounds: Bounds) -> Bounds:
+        """The bounds with the correlation that is asked for, where that is less."""
+        return replace(bounds, r=min(bounds.r, self.least_r))
 
 
 def landmark_forms(checkpoint: Path, asked: Asked) -> list[Form]:
@@ -94,14 +99,14 @@ def swap_forms(checkpoint: Path, asked: Asked) -> list[Form]:
 
     def through_encoder(candidate: Path, bounds: Bounds) -> Agreement:
         seen = Running.open(candidate)(sample.checked)["code"]
-        said = {name: judges[name](paths[name], seen, bounds) for name in decoders}
+        said = {name: judges[name](paths[name], seen, asked.near(bounds)) for name in decoders}
         return next((a for a in said.values() if not a.passed), next(iter(said.values())))
 
     forms = chosen("encoder", path, difference, sample, through_encoder, asked.threads, asked.precision)
     kept = Running.open(next(form.path for form in forms if form.kept))
     coded = sample.through(lambda crops: kept(crops)["code"])
     for name in decoders:
-        judge = partial(_judged, judges[name], coded.checked)
+        judge = partial(_judged, judges[name], coded.checked, asked)
         forms += chosen(name, paths[name], differences[name], coded, judge, asked.threads, asked.precision)
     return forms
 
@@ -158,11 +163,12 @@ def forms_of_decoder(
     coded = sample.through(lambda crops: running(crops)["code"])
     difference = torch_parity(DecoderGraph(decoder), path, coded.checked)
     drawn = Drawn.by(Running.open(path)(coded.checked), Reader.load(asked.threads))
-    return chosen(name, path, difference, coded, partial(_judged, drawn, coded.checked), asked.threads, asked.precision)
+    judge = partial(_judged, drawn, coded.checked, asked)
+    return chosen(name, path, difference, coded, judge, asked.threads, asked.precision)
 
 
-def _judged(drawn: Drawn, items: NDArray[Any], candidate: Path, bounds: Bounds) -> Agreement:
-    return drawn(candidate, items, bounds)
+def _judged(drawn: Drawn, items: NDArray[Any], asked: Asked, candidate: Path, bounds: Bounds) -> Agreement:
+    return drawn(candidate, items, asked.near(bounds))
 
 
 def embedded_encoder(net: Encoder) -> tuple[Path, Contract]:

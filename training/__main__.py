@@ -151,7 +151,7 @@ def train(
     facesets: Annotated[list[str], typer.Argument(help="What `liveswap-train extract` wrote, one for each person.")],
     out: Out,
     preset: Annotated[
-        str, typer.Option(metavar="small|live|large", help="128, 160 or 320 px; large wants a GPU.")
+        str, typer.Option(metavar="small|live|large", help="128, 192 or 320 px; large wants a GPU.")
     ] = "live",
     start: Annotated[
         str,

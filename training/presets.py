@@ -30,7 +30,7 @@ class Preset:
 PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
     {
         "small": Preset(128, MODELS / "small", 32),
-        "live": Preset(160, MODELS, 32),
+        "live": Preset(192, MODELS, 32),
         "large": Preset(320, MODELS, 16),
     }
 )
@@ -71,8 +71,8 @@ def start_of(preset: str, source: str, size: int | None = None, encoder: str | N
     own = source == EMBEDDED and origin.encoder_shape.size == size
     if encoder == STAYS and not (own or source in origin.decoders):
         raise SettingsError(
-            f"--encoder {STAYS} with --from {source} and {size} px: only an embedded encoder of 128 or "
-            f"160 px can stay, because the model file needs it"
+            f"--encoder {STAYS} with --from {source} and {size} px: only an embedded encoder of "
+            f"{PRESETS['small'].size} or {PRESETS['live'].size} px can stay, because the model file needs it"
         )
     if source == EMBEDDED or is_path:
         stays = own and encoder != LEARNS

@@ -34,7 +34,7 @@ def shelf() -> Shelf:
     return Shelf.load()
 
 
-@pytest.mark.parametrize(("size", "pixels"), [("live", 160), ("small", 128)])
+@pytest.mark.parametrize(("size", "pixels"), [("live", 192), ("small", 128)])
 def test_four_rendered_identities_ship_in_two_sizes(size: str, pixels: int) -> None:
     cards = Shelf.load(place_of_size(MODELS, size), keep=()).cards()
     assert [card.name for card in cards] == ["aster", "birch", "cedar", "dahlia"]
@@ -46,9 +46,8 @@ def test_four_rendered_identities_ship_in_two_sizes(size: str, pixels: int) -> N
         assert card.training["people"] > 500
 
 
-def test_the_first_two_identities_saw_ten_thousand_pairs(shelf: Shelf) -> None:
-    cards = {card.name: card for card in shelf.cards()}
-    assert min(cards[name].training["pairs"] for name in ("aster", "cedar")) >= 10_000
+def test_the_identities_of_the_usual_size_saw_ten_thousand_pairs(shelf: Shelf) -> None:
+    assert min(card.training["pairs"] for card in shelf.cards()) >= 10_000
 
 
 def test_all_models_together_have_less_than_sixty_megabytes() -> None:

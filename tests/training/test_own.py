@@ -392,7 +392,7 @@ def test_an_embedded_encoder_stays_unless_it_shall_learn(source: str, encoder: s
     [
         ("small", "embedded", "melts", "--encoder melts is unknown, wanted stays or learns"),
         ("small", "scratch", STAYS, "an encoder that knows nothing must learn"),
-        ("large", "embedded", STAYS, "only an embedded encoder of 128 or 160 px can stay"),
+        ("large", "embedded", STAYS, "only an embedded encoder of 128 or 192 px can stay"),
         ("small", "cedar", LEARNS, "beside an embedded identity its encoder stays"),
     ],
 )

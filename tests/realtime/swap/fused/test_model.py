@@ -152,14 +152,15 @@ def test_an_embedded_identity_is_drawn_as_the_pipeline_draws_it(aster: ort.Infer
     """Through the 8-bit networks, which answer a rounded byte of the crop with a level or two of the picture."""
     image, face = smooth(), face_at(160, 120, 190, degrees=5)
     encoder = Encoder(read(MODELS / "encoder.onnx"), open_session(MODELS / "encoder.onnx", CPU))
-    codes = encoder([align(image, crop_of(face, 160), 160)])
+    side = encoder.contract.size
+    codes = encoder([align(image, crop_of(face, side), side)])
     path = MODELS / "aster.onnx"
     identity = Identity(
         read(path), open_session(path, CPU), encoder, Consent.load().granted(ModelFile.read(path), read(path))
     )
     drawn = decoded(Views(image, [face], codes), [0], [identity])
     wanted = Fit(ComposeSettings(grain=False))(Swapped(frame_of(image), drawn)).image
-    mean, most, outside = apart(by_graph(aster, [image], [(face, 0)], crop=160).frames[0], wanted, image)
+    mean, most, outside = apart(by_graph(aster, [image], [(face, 0)], crop=side).frames[0], wanted, image)
     assert mean < 2
     assert most <= 40
     assert outside <= 6
