@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import helper
 
+from export.crops import stored_crops
 from realtime.errors import ModelError
 from realtime.face.geometry import Image, align
 from realtime.swap.compose import ComposeSettings, Fit, Swapped
@@ -150,7 +151,8 @@ def test_a_face_whose_numbers_are_none_is_told(tmp_path: Path, small: ort.Infere
 
 def test_an_embedded_identity_is_drawn_as_the_pipeline_draws_it(aster: ort.InferenceSession) -> None:
     """Through the 8-bit networks, which answer a rounded byte of the crop with a level or two of the picture."""
-    image, face = smooth(), face_at(160, 120, 190, degrees=5)
+    image, face = smooth(), face_at(160, 120, 192)
+    image[:, 40:280] = stored_crops(240, 1.25)[3]  # somebody, where the face is said to be
     encoder = Encoder(read(MODELS / "encoder.onnx"), open_session(MODELS / "encoder.onnx", CPU))
     side = encoder.contract.size
     codes = encoder([align(image, crop_of(face, side), side)])
@@ -213,5 +215,5 @@ def test_the_contract_of_what_was_fused_names_its_parts(tmp_path: Path) -> None:
     files = [ModelFile.read(write_decoder(tmp_path / "ann.onnx", "ann")), ModelFile.read(MODELS / "encoder.onnx")]
     said = contract_of(*files)
     assert (said.role, said.identity, said.size) == ("fused", "ann", 160)
-    assert said.training["crop"] == {"size": 160, "coverage": 1.0}
+    assert said.training["crop"] == {"size": read(MODELS / "encoder.onnx").size, "coverage": 1.0}
     assert said.training["fused_of"] == [digest for file in files for digest in (file.digest(), file.weights())]
