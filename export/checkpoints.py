@@ -151,7 +151,13 @@ def own_forms(checkpoint: Path, identity: str | None, asked: Asked) -> list[Form
     difference = torch_parity(WholeGraph(encoder, decoders[identity]), path, sample.checked)
     drawn = Drawn.by(Running.open(path)(sample.checked), Reader.load(asked.threads))
     return chosen(
-        identity, path, difference, sample, partial(_judged, drawn, sample.checked), asked.threads, asked.precision
+        identity,
+        path,
+        difference,
+        sample,
+        partial(_judged, drawn, sample.checked, asked),
+        asked.threads,
+        asked.precision,
     )
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from export.parity import Running
+from training.shuffles import by_channel, turned
 
 WEIGHTY: Final = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 # What is put behind the name of a weight where a form has it in other numbers.
@@ -100,11 +101,19 @@ def worst_from_torch(graph: nn.Module, path: Path, items: NDArray[Any]) -> str:
 def said(
     model: onnx.ModelProto, names: Sequence[str], items: NDArray[Any]
 ) -> Iterator[Mapping[str, NDArray[np.float32]]]:
-    """What a model says at the values of these names, a few items at a time; only values of real numbers."""
-    running = Running.open(exposed(model, names))
+    """What a model says at the values of these names, a few items at a time; only values of real numbers.
+
+    Channels are in PyTorch's order, whatever way the file shuffles them.
+    """
+    running, blocks = Running.open(exposed(model, names)), turned(model)
     for first in range(0, len(items), _CHUNK):
         answers = running(items[first : first + _CHUNK])
-        yield {name: answers[name] for name in names if answers[name].dtype in _REAL}
+        yield {name: _in_order(answers[name], blocks.get(name)) for name in names if answers[name].dtype in _REAL}
+
+
+def _in_order(answer: NDArray[np.float32], block: int | None) -> NDArray[np.float32]:
+    """(n, c, ...) with the channels in PyTorch's order."""
+    return answer if block is None else np.moveaxis(by_channel(np.moveaxis(answer, 1, 0), block), 0, 1)
 
 
 def exposed(model: onnx.ModelProto, names: Sequence[str]) -> bytes:

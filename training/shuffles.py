@@ -41,16 +41,9 @@ def write_in_rows(model: onnx.ModelProto) -> None:
 
 def blocks(model: onnx.ModelProto) -> Mapping[str, int]:
     """Which stored arrays, 8-bit ones too, are in the order of write_in_rows, and the side of their blocks."""
-    stored = {entry.name: entry for entry in model.graph.initializer}
-    makers = _makers(model)
+    stored, makers = {entry.name for entry in model.graph.initializer}, _makers(model)
     found = {}
-    for node in model.graph.node:
-        if node.op_type != "Transpose" or _permutation(node) != ROWS:
-            continue
-        shape, convolution = makers.get(node.input[0]), _convolution(node.input[0], makers)
-        if shape is None or shape.op_type != "Reshape" or convolution is None:
-            continue
-        block = int(numpy_helper.to_array(stored[shape.input[1]])[3])
+    for convolution, block in _turned(model):
         for name in convolution.input[1:]:
             maker = makers.get(name)
             source = maker.input[0] if maker is not None and maker.op_type == "DequantizeLinear" else name
@@ -59,9 +52,25 @@ def blocks(model: onnx.ModelProto) -> Mapping[str, int]:
     return found
 
 
+def turned(model: onnx.ModelProto) -> Mapping[str, int]:
+    """Which values, (n, c, h, w), have their channels in the order of write_in_rows, and the side of the blocks."""
+    return {convolution.output[0]: block for convolution, block in _turned(model)}
+
+
 def by_channel(array: Array, block: int) -> Array:
     """Channels (block * block * c, ...) in the order of write_in_rows, brought back into PyTorch's."""
     return _swapped(array, (block**2, len(array) // block**2))
+
+
+def _turned(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, int]]:
+    """The convolutions before shuffles in rows, and the side of the blocks."""
+    stored, makers = {entry.name: entry for entry in model.graph.initializer}, _makers(model)
+    for node in model.graph.node:
+        if node.op_type != "Transpose" or _permutation(node) != ROWS:
+            continue
+        shape, convolution = makers.get(node.input[0]), _convolution(node.input[0], makers)
+        if shape is not None and shape.op_type == "Reshape" and convolution is not None:
+            yield convolution, int(numpy_helper.to_array(stored[shape.input[1]])[3])
 
 
 def _by_pixel(array: Array, block: int) -> Array:

@@ -10,7 +10,7 @@ import torch
 from onnx import helper, numpy_helper
 from torch import nn
 
-from training.shuffles import blocks, by_channel, write_in_rows
+from training.shuffles import blocks, by_channel, turned, write_in_rows
 
 
 def saved(net: nn.Module, path: Path, size: int = 6) -> onnx.ModelProto:
@@ -44,6 +44,7 @@ def test_the_same_comes_out_and_the_weights_come_back(tmp_path: Path, activation
     write_in_rows(model)
     assert not [node for node in model.graph.node if node.op_type == "DepthToSpace"]
     np.testing.assert_allclose(answer(model, items), before, atol=1e-6)
+    assert list(turned(model).values()) == [block, block]
     found = blocks(model)
     assert found == {"0.weight": block, "0.bias": block, "3.weight": block, "3.bias": block}
     kept = {entry.name: numpy_helper.to_array(entry) for entry in model.graph.initializer}
