@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 ROWS: Final = (0, 1, 3, 2, 4)  # (n, h, w, block, block * c) to (n, h, block, w, block * c)
-BETWEEN: Final = ("Relu", "LeakyRelu", "QuantizeLinear", "DequantizeLinear", "Transpose", "Reshape")
+ROUNDING: Final = ("QuantizeLinear", "DequantizeLinear")
+BETWEEN: Final = (*ROUNDING, "Relu", "LeakyRelu", "Transpose", "Reshape")
 
 Array = NDArray[Any]
 
@@ -68,7 +69,7 @@ def _turned(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, int]]:
     for node in model.graph.node:
         if node.op_type != "Transpose" or _permutation(node) != ROWS:
             continue
-        shape, convolution = makers.get(node.input[0]), _convolution(node.input[0], makers)
+        shape, convolution = _maker(node.input[0], makers, ROUNDING), _convolution(node.input[0], makers)
         if shape is not None and shape.op_type == "Reshape" and convolution is not None:
             yield convolution, int(numpy_helper.to_array(stored[shape.input[1]])[3])
 
@@ -113,10 +114,16 @@ def _is_shuffle(node: onnx.NodeProto) -> bool:
 
 def _convolution(name: str, makers: Mapping[str, onnx.NodeProto]) -> onnx.NodeProto | None:
     """The convolution whose channels a value has, with nothing between that mixes them."""
-    node = makers.get(name)
-    while node is not None and node.op_type in BETWEEN:
-        node = makers.get(node.input[0])
+    node = _maker(name, makers, BETWEEN)
     return node if node is not None and node.op_type == "Conv" else None
+
+
+def _maker(name: str, makers: Mapping[str, onnx.NodeProto], passed: Sequence[str]) -> onnx.NodeProto | None:
+    """Who makes a value, if those of the kinds that are passed are no makers."""
+    node = makers.get(name)
+    while node is not None and node.op_type in passed:
+        node = makers.get(node.input[0])
+    return node
 
 
 def _permutation(transpose: onnx.NodeProto) -> tuple[int, ...]:

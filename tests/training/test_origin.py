@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from export.quantize import RECIPES, quantize
 from export.to_onnx import export_decoder, export_encoder, export_landmarks
 from realtime.errors import LiveswapError
 from realtime.face.geometry import template
 from realtime.swap.card import ModelCard
 from realtime.swap.identity import MODELS
 from training.checkpoint import SWAP, save
-from training.model import DecoderShape, EncoderShape, LandmarkNet, LandmarkShape, SwapNet
+from training.model import Decoder, DecoderShape, EncoderShape, LandmarkNet, LandmarkShape, SwapNet
 from training.origin import Origin, fill, landmark_net, read_weights, resampled_columns
 
 ENCODER = EncoderShape(size=64, squeeze=8, eyes=8, mouth=8, code=16)
@@ -139,6 +140,21 @@ def test_eight_bit_weights_are_multiplied_out() -> None:
         told = net.eval()(torch.full((1, 3, net.shape.size, net.shape.size), 0.5))
     eyes = torch.from_numpy(template())[36:48].mean(0)
     assert float((told.points[0, 36:48].mean(0) - 0.5 - (eyes - 0.5) / net.shape.coverage).norm()) < 0.2
+
+
+def test_a_decoder_comes_back_out_of_its_eight_bit_file(tmp_path: Path) -> None:
+    """Its shuffles are written in rows there, and its weights are in the order that this takes."""
+    torch.manual_seed(0)
+    decoder = network().decoders["ann"]
+    assert isinstance(decoder, Decoder)
+    export_decoder(decoder, tmp_path / "ann.onnx", ModelCard("ann", "rendered"), "f" * 16, "Apache-2.0", {})
+    codes = torch.randn(8, DECODER.code).numpy()
+    quantize(tmp_path / "ann.onnx", tmp_path / "int8.onnx", codes, RECIPES[0])
+    weights, contract = read_weights(tmp_path / "int8.onnx")
+    assert contract.precision == "int8"
+    for name, own in decoder.state_dict().items():
+        its = weights[f"decoder.{name}"].reshape(own.shape)
+        assert float((its - own).abs().max()) < 0.02 * float(own.abs().max()), name
 
 
 def test_a_landmark_net_comes_back_out_of_its_model_file(tmp_path: Path) -> None:
