@@ -17,7 +17,7 @@ module_wide = pytest_asyncio.fixture(loop_scope="module", scope="module")
 FREE_S: Final = 15.0  # for a session to end once its page has said goodbye
 SILENT_S: Final = 75.0  # for one whose page vanished: the server's 30 s without a frame, twice over
 MORE_THREADS: Final = 6  # pools may still grow a little
-MORE_MEGABYTES: Final = 60.0  # over 20 reloads; seen: 3 to 10, and 73 to 109 before what sessions leave was collected
+MORE_MEGABYTES: Final = 60.0  # over 20 reloads; seen: 2 to 10, and 73 to 99 before what sessions leave was collected
 
 
 @module_wide
