@@ -55,11 +55,11 @@ class Asked:
     threads: int  # for the timing
     cards: Cards = cards_of
     precision: str = "auto"
-    least_r: float = INT8.r  # of each expression in 8 bits of embedded identities
+    least_r: float = INT8.r  # how far int8 must follow each expression of fp32, a correlation
 
     def near(self, bounds: Bounds) -> Bounds:
-        """The bounds with the correlation that is asked for, where that is less."""
-        return replace(bounds, r=min(bounds.r, self.least_r))
+        """The bounds of a form; those of int8 with the correlation that is asked for."""
+        return replace(bounds, r=self.least_r) if bounds == INT8 else bounds
 
 
 def landmark_forms(checkpoint: Path, asked: Asked) -> list[Form]:

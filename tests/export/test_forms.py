@@ -1,9 +1,11 @@
 """Which forms of a model are made, and which one is kept."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from export.checkpoints import Asked
 from export.forms import Form, Judge, Sample, check_precision, chosen, table
 from export.parity import FP16, INT8, Agreement, Bounds
 from realtime.errors import ModelError, SettingsError
@@ -63,6 +65,13 @@ def test_what_is_made(decoder: Path, precision: str, sample: Sample, names: list
 def test_int8_without_crops_is_refused(decoder: Path) -> None:
     with pytest.raises(SettingsError, match="aster in int8 is calibrated on real crops, wanted --data"):
         made(decoder, "int8", ALONE)
+
+
+def test_what_is_asked_of_expressions_is_asked_of_int8_alone(tmp_path: Path) -> None:
+    usual, less = Asked(None, tmp_path, "Apache-2.0", 1), Asked(None, tmp_path, "Apache-2.0", 1, least_r=0.95)
+    assert usual.near(INT8) == INT8
+    assert less.near(INT8) == replace(INT8, r=0.95)
+    assert less.near(FP16) == FP16
 
 
 def test_an_unknown_precision_is_refused() -> None:
