@@ -86,6 +86,9 @@ def landmarks(
     workers: Workers = 1,
     device: Device = "auto",
     start: Annotated[Path | None, typer.Option(help="A landmarks.onnx to start from.")] = None,
+    more: Annotated[
+        list[Path] | None, typer.Option(help="Another dataset to learn from besides; may be repeated.")
+    ] = None,
     rate: Rate = None,
     precision: Precision = AUTO,
 ) -> None:
@@ -93,7 +96,9 @@ def landmarks(
     where = prepare(threads, device)
     settings = LandmarkSettings(batch=batch, seed=seed, workers=workers, precision=precision)
     settings = replace(settings, rate=rate) if rate is not None else settings
-    train_landmarks(data, out, Plan(minutes, steps), resume, settings, device=where, start=start)
+    with Ending() as ending:
+        train_landmarks(data, out, Plan(minutes, steps), resume, settings, None, where, start, more or (), ending)
+    _left(ending)
 
 
 @app.command()
@@ -143,7 +148,12 @@ def swap(
     if size and only:
         raise LiveswapError("--only keeps the size that there is, wanted no --size")
     encoder, decoder = EncoderShape(size=size or 192), DecoderShape(size=size or 192, up=up)
-    train_swap(data, landmarks, out, plan, resume, settings, encoder, decoder, where, start, features, only or ())
+    names = only or ()
+    with Ending() as ending:
+        train_swap(
+            data, landmarks, out, plan, resume, settings, encoder, decoder, where, start, features, names, ending
+        )
+    _left(ending)
 
 
 @app.command()
@@ -214,6 +224,11 @@ def train(
                 finish(facesets, out, last, device=where, features=eyes, ended=ending, watch=watch)
         if processes.leads and ending.by is None:
             typer.echo(f"look at {out / 'preview.jpg'} and {write_report(out)}")
+    _left(ending)
+
+
+def _left(ending: Ending) -> None:
+    """Says with the exit code by which signal a training was ended, if it was."""
     if ending.by is not None:
         raise typer.Exit(128 + ending.by)
 

@@ -5,7 +5,7 @@ import json
 import logging
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -105,6 +105,25 @@ class Dataset:
             found = f"{count} items in {len(shards)} complete {SPLITS[split]} shards"
             raise LiveswapError(f"{folder} has {found}, wanted at least {at_least}")
         return cls(folder, description, shards)
+
+    def joined(self, others: Sequence["Dataset"]) -> "Dataset":
+        """Its items, then those of the others, with the identities that all of them have.
+
+        Raises LiveswapError where one is cut or labelled in another way, or where no identity is in all of them.
+        """
+        mine, names = self.description, self.description.identities
+        for other in others:
+            theirs = other.description
+            if replace(theirs, identities=mine.identities) != mine:
+                raise LiveswapError(
+                    f"{other.folder} has crops of {theirs.size} px and coverage {theirs.coverage}, wanted the "
+                    f"{mine.size} px and {mine.coverage} of {self.folder}, with the same template and blend weights"
+                )
+            names = tuple(name for name in names if name in theirs.identities)
+        if not names:
+            raise LiveswapError(f"no identity of {self.folder} is in all of the other datasets")
+        shards = [shard for data in (self, *others) for shard in data._shards]
+        return Dataset(self.folder, replace(mine, identities=names), shards)
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if self._ends else 0

@@ -1,6 +1,7 @@
 """Trains the landmark net: points, blend weights, gaze and presence of a face from one crop."""
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -88,7 +89,7 @@ class Crops:
     def __init__(self, data: Dataset, shape: LandmarkShape, settings: LandmarkSettings) -> None:
         self._data, self._shape, self._settings = data, shape, settings
         self._zoom = shape.coverage / data.description.coverage  # the share of the stored crop that a crop shows
-        self._webcam = Webcam(settings.seed, 0.8)
+        self._bad, self._good = Webcam(settings.seed, 0.8), Webcam(settings.seed, 0.3)
 
     def __call__(self, number: int) -> Batch:
         """A training batch."""
@@ -107,7 +108,11 @@ class Crops:
             return self.negative(item, rng)
         jitter = JITTER if chance(rng, 0.4) else FOLLOWING
         row = self._face(item, rng, jitter, patched=chance(rng, 0.15), mirrored=chance(rng, 0.5))
-        return self._webcam(row[0], rng), *row[1:]
+        return self._filmed(row[0], rng), *row[1:]
+
+    def _filmed(self, picture: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
+        """By a bad webcam or by a good one."""
+        return (self._bad if chance(rng, 0.6) else self._good)(picture, rng)
 
     def _face(
         self, item: Item, rng: Generator, jitter: Jitter, patched: bool = False, mirrored: bool = False
@@ -137,7 +142,7 @@ class Crops:
             change = jittered(rng, Jitter(0.1, 60, 0.2)) @ np.diag([factor, factor, 1])
             picture = warp(item.x, recrop(change, stored, size, self._zoom), size, cv2.BORDER_REPLICATE)
         nothing = np.zeros((POINTS, 2), np.float32), np.zeros(BLEND, np.float32)
-        return self._webcam(picture, rng), *nothing, 0.0
+        return self._filmed(picture, rng), *nothing, 0.0
 
 
 def _stack(rows: list[tuple[Any, ...]]) -> Batch:
@@ -228,15 +233,20 @@ def train_landmarks(
     shape: LandmarkShape | None = None,
     device: str = "cpu",
     start: Path | None = None,
+    more: Sequence[Path] = (),
+    ended: Callable[[], bool] = lambda: False,
 ) -> State:
     """Trains on the dataset in folder and writes out/landmarks.pt; how far it came.
 
+    People are learned from in the folders `more` as well; only those of the first one test. `ended` says after each
+    step whether somebody wants the training to end.
     Weights start from `start`, an exported landmarks.onnx, where it is given; it has no batch normalisation any more.
     Raises LiveswapError for a dataset or checkpoint that cannot be used.
     """
     settings, shape, where = settings or LandmarkSettings(), shape or LandmarkShape(), torch.device(device)
     torch.manual_seed(settings.seed)
     data, held_out = Dataset.open(folder, "train", settings.batch), Dataset.open(folder, "test")
+    data = data.joined([Dataset.open(other, "train") for other in more])
     test = Crops(held_out, shape, settings).test()
     net, origin = _started(shape, start, out, resume)
     net = net.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -252,7 +262,8 @@ def train_landmarks(
 
     def keep(state: State) -> None:
         record = {
-            "shape": shape.record(), "data": folder.name, "items": len(data), "people": data.people(),
+            "shape": shape.record(), "data": "+".join(path.name for path in (folder, *more)),
+            "items": len(data), "people": data.people(),
             "identities": list(data.description.identities), "blend": list(data.description.blend),
             "steps": state.step, "seconds": round(state.seconds, 1), "settings": asdict(settings),
             "normalised": net.trunk.normalised, "start": origin, "test": state.numbers,
@@ -269,6 +280,7 @@ def train_landmarks(
         factor=lambda progress, step: warm_cosine(progress, step, warm=100, hold=0.0, floor=0.01),
         test=lambda: measure(average.net, test, where),
         keep=keep,
+        ended=ended,
         clip=5.0,
         workers=settings.workers,
         log_steps=settings.log_steps,

@@ -1,7 +1,7 @@
 """Trains the swap net on pairs: a shared encoder, and for each identity a decoder that draws its face and mask."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -72,6 +72,7 @@ def train_swap(
     start: Path | None = None,
     features: Path | None = None,
     only: Sequence[str] = (),
+    ended: Callable[[], bool] = lambda: False,
 ) -> State:
     """Trains on the pairs in folder and writes out/swap.pt and out/preview.jpg; how far it came.
 
@@ -79,7 +80,7 @@ def train_swap(
     landmark net of the checkpoint `landmarks`, batch normalisation folded into the convolutions. The trunk stays
     trainable at a lower rate; a resumed training has all that already. features: a landmark net, .pt or .onnx, for
     the loss of losses.Features. only: these identities' decoders alone learn; the encoder and the others stay as they
-    are, in the shapes of `start` or of what is resumed.
+    are, in the shapes of `start` or of what is resumed. ended: asked after each step, whether it is to be the last.
     Raises LiveswapError for what cannot be used.
     """
     settings, where = settings or SwapSettings(), torch.device(device)
@@ -130,6 +131,7 @@ def train_swap(
         factor=lambda progress, step: warm_cosine(progress, step, 80, settings.hold, settings.floor),
         test=lambda: drawing_only(quick(average.net, test, where)) if only else quick(average.net, test, where),
         keep=keep,
+        ended=ended,
         workers=settings.workers,
         log_steps=settings.log_steps,
         test_steps=settings.test_steps,

@@ -26,7 +26,8 @@ LARGEST_TILE: Final = 1.7  # of the shorter side: of a picture cropped to 60 %
 SMALLEST_TILE: Final = 0.4  # of a picture that fills 40 % of the screen
 STEP: Final = 0.012  # from one guess of the tile's size to the next
 _CLIP: Final = 4.0  # grey levels: what changes more is no mark
-_FINE: Final = 1.5  # px of the pictures that are looked at
+_NEAR: Final = 5  # px of the pictures that are looked at: what a pixel is compared with
+_EXPECTED: Final = 8.0  # grey levels squared: about what a mark adds there, and a camera's noise
 
 Grey = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -111,9 +112,15 @@ class Gatherer:
 
 
 def alone(grey: Grey) -> Complex:
-    """The evidence of a single picture, (h, w): what is finer than its shapes."""
+    """The evidence of a single picture, (h, w): what is left where its shapes are taken out.
+
+    That is what Lee's filter (1980), Wiener's with the mean and the variance of each pixel's surroundings, would call
+    noise: all that is fine where the picture is flat, little where it is textured.
+    """
     small = reduced(grey)
-    fine = small - cv2.GaussianBlur(small, (0, 0), _FINE)
+    mean = cv2.blur(small, (_NEAR, _NEAR))
+    variance = np.maximum(cv2.blur(small * small, (_NEAR, _NEAR)) - mean * mean, 0)
+    fine = (small - mean) * (_EXPECTED / (_EXPECTED + variance))
     return np.asarray(np.clip(fine, -_CLIP, _CLIP), np.complex64)
 
 

@@ -55,6 +55,33 @@ def test_a_shard_in_the_making_is_left_out(tmp_path: Path, caplog: pytest.LogCap
     assert "shard-0001 lacks blend.npy" in caplog.text
 
 
+def test_datasets_are_joined_with_the_identities_of_all(written: Path, tmp_path: Path) -> None:
+    data, more = Dataset.open(written), write_dataset(tmp_path / "more", train=4, test=2, size=80)
+    said = json.loads((more / "dataset.json").read_text())
+    (more / "dataset.json").write_text(json.dumps(said | {"identities": ["cedar"]}))
+    both = data.joined([Dataset.open(more)])
+    assert len(both) == 11
+    assert both.description.identities == ("cedar",)
+    np.testing.assert_array_equal(both[10].x, np.load(more / "shard-0001" / "x.npy")[-1])
+    np.testing.assert_array_equal(both[2].x, data[2].x)
+    assert data.joined([]).digest() == data.digest()
+
+
+def test_datasets_that_do_not_fit_each_other_are_not_joined(written: Path, tmp_path: Path) -> None:
+    data = Dataset.open(written)
+    other = Dataset.open(write_dataset(tmp_path / "other", train=4, test=2, size=40))
+    with pytest.raises(LiveswapError, match=r"crops of 40 px and coverage .*, wanted the 80 px"):
+        data.joined([other])
+    said = json.loads((written / "dataset.json").read_text())
+    strangers = write_dataset(tmp_path / "strangers", train=4, test=2, size=80)
+    for name in said["identities"]:
+        for file in strangers.glob(f"*/{name}*.npy"):
+            file.rename(file.with_name(file.name.replace(name, f"{name}s")))
+    (strangers / "dataset.json").write_text(json.dumps(said | {"identities": [f"{n}s" for n in said["identities"]]}))
+    with pytest.raises(LiveswapError, match=r"no identity of .* is in all"):
+        data.joined([Dataset.open(strangers)])
+
+
 def test_what_is_no_dataset_is_named(tmp_path: Path) -> None:
     with pytest.raises(LiveswapError, match="there is no folder"):
         Dataset.open(tmp_path / "nowhere")

@@ -1,9 +1,6 @@
 """Identities from footage: both directions come out, an interruption costs nothing, and bad input is one sentence."""
 
-import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ import torch
 
 from realtime.errors import LiveswapError
 from tests.training.facesets import write_faceset
+from tests.training.terminated import terminated
 from tests.training.test_command import run
 from training import own
 from training.batches import PairBatch
@@ -242,20 +240,8 @@ def test_sigterm_ends_a_training_after_its_step_and_keeps_all(people: tuple[str,
         "--steps",
         "9999",
     )
-    process = subprocess.Popen(
-        (sys.executable, "-m", "training", *arguments), stderr=subprocess.PIPE, text=True, env={**os.environ}
-    )
-    try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "from step 0" in line:
-                break
-        process.send_signal(signal.SIGTERM)
-        said = process.communicate(timeout=90)[1]
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode == 128 + signal.SIGTERM, said
+    code, said = terminated(arguments)
+    assert code == 128 + signal.SIGTERM, said
     assert load(tmp_path / "run" / "swap.pt", SWAP)["record"]["steps"] < 9999
 
 

@@ -1,5 +1,6 @@
 """The trainings learn from a tiny synthetic dataset, go on where they stopped, and their checkpoints can be read."""
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import torch
 
 from realtime.errors import LiveswapError, SettingsError
 from tests.training.synthetic import write_dataset
+from tests.training.terminated import terminated
 from training import checkpoint
 from training.augment import MIRROR_BLEND, MIRROR_POINTS, MIRROR_SIGNS
 from training.batches import Pairs
-from training.checkpoint import load_landmarks, load_swap
+from training.checkpoint import LANDMARKS, load, load_landmarks, load_swap
 from training.dataset import Dataset
 from training.evaluate import evaluate
 from training.landmarks import Crops, LandmarkSettings, face_size, train_landmarks
@@ -97,6 +99,35 @@ def test_the_landmark_training_goes_on(data: Path, landmark_run: Path, tmp_path:
     assert state.step == 302
     with pytest.raises(LiveswapError, match="was trained with the shape"):
         train_landmarks(data, tmp_path, Plan(steps=303), True, LANDMARK_SETTINGS, LandmarkShape(size=64))
+
+
+def test_landmarks_are_learned_from_several_datasets_until_somebody_ends_it(data: Path, tmp_path: Path) -> None:
+    more, steps = write_dataset(tmp_path / "more", train=20, test=2, size=80), iter(range(9))
+    state = train_landmarks(
+        data,
+        tmp_path,
+        Plan(steps=50),
+        False,
+        LANDMARK_SETTINGS,
+        LANDMARK_SHAPE,
+        more=[more],
+        ended=lambda: next(steps) > 2,
+    )
+    assert state.step == 3
+    record = load(tmp_path / "landmarks.pt", LANDMARKS)["record"]
+    assert (record["data"], record["items"]) == ("pairs+more", 180)
+
+
+@pytest.mark.parametrize("training", ["landmarks", "swap"])
+def test_sigterm_ends_a_training_after_its_step_and_keeps_all(
+    training: str, landmark_run: Path, tmp_path: Path
+) -> None:
+    data = write_dataset(tmp_path / "data", train=8, test=2, size=40)
+    start = ["--landmarks", str(landmark_run / "landmarks.pt")] if training == "swap" else []
+    arguments = [training, str(data), "--out", str(tmp_path), "--batch", "4", "--steps", "9999", *start]
+    code, said = terminated(arguments)
+    assert code == 128 + signal.SIGTERM, said
+    assert load(tmp_path / f"{training}.pt", f"liveswap-{training}-1")["record"]["steps"] < 9999
 
 
 def test_pair_batches_show_the_same_moment(data: Path) -> None:

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from training.heads import assets as packing
 from training.heads.clip import ClipSettings, film, write_clip
+from training.heads.looks import EMBEDDED
 from training.heads.pairs import PairSettings, overview, write_pairs
 from training.heads.portrait import portraits as draw_portraits
 from training.heads.talks import TALKERS, TalkSettings, write_talks
@@ -33,7 +34,10 @@ def heads(
     frames: Annotated[int, typer.Option(min=1, help="Pictures of each random person.")] = 12,
     people: Annotated[int, typer.Option(min=1, help="Random people in each shard.")] = 16,
     sharing: Annotated[int, typer.Option(min=1, help="How many of them are seen in the same shot.")] = 3,
-    seed: int = 0,
+    identity: Annotated[
+        list[str] | None, typer.Option(help="Only this identity; may be repeated. One suffices the landmark network.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Another seed, other people.")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
 ) -> None:
     """Render pairs: anybody and each embedded identity under the same expression, pose, gaze and light."""
@@ -41,7 +45,14 @@ def heads(
         return
     if assets is None or out is None:
         raise typer.BadParameter("rendering needs --assets DIR and --out DIR")
-    settings = PairSettings(size=size, frames=frames, people=people, sharing=sharing, seed=seed)
+    settings = PairSettings(
+        size=size,
+        frames=frames,
+        people=people,
+        sharing=sharing,
+        seed=seed,
+        identities=tuple(identity or EMBEDDED),
+    )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
         task = progress.add_task("pairs", total=count + held_out)

@@ -39,6 +39,11 @@ class PairSettings:
     identities: tuple[str, ...] = tuple(EMBEDDED)
 
     def __post_init__(self) -> None:
+        if not self.identities or (unknown := set(self.identities) - set(EMBEDDED)):
+            asked = ", ".join(sorted(unknown)) if self.identities else "nobody"
+            raise LiveswapError(f"--identity {asked}: wanted some of {', '.join(EMBEDDED)}")
+        if not 0 <= self.seed < 200:
+            raise LiveswapError(f"--seed {self.seed}: wanted 0 to 199, so that all seeds' people have numbers")
         if not 32 <= self.size <= 512:
             raise LiveswapError(f"--size {self.size}: a crop of 32 to 512 pixels is wanted")
         if not 1 <= self.sharing <= self.people or self.items % self.sharing:
@@ -220,7 +225,7 @@ def render_shard(studio: Studio, settings: PairSettings, number: int, held_out: 
     """All arrays of one shard; the same settings and number give the same shard."""
     rng = np.random.default_rng((settings.seed, number, int(held_out)))
     arrays = _empty(settings)
-    first = number * settings.people + (10**6 if held_out else 0)
+    first = settings.seed * 10**7 + number * settings.people + (10**6 if held_out else 0)
     with ExitStack() as cast:
         people = [cast.enter_context(guest) for guest in _guests(studio, settings, rng)]
         for k in range(settings.shots):

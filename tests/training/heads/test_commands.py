@@ -41,6 +41,29 @@ def test_sharing_that_does_not_come_out_even_is_refused(sharing: int) -> None:
         PairSettings(frames=2, people=4, sharing=sharing)
 
 
+def test_one_identity_is_enough_and_other_seeds_are_other_people(egg_folder: Path, tmp_path: Path) -> None:
+    people = []
+    for seed in ("0", "3"):
+        out = tmp_path / seed
+        arguments = ["--assets", str(egg_folder), "--out", str(out), "--count", "1", "--size", "32", "--held-out", "0"]
+        more = ["--workers", "1", "--frames", "1", "--people", "1", "--sharing", "1", "--identity", "cedar"]
+        result = CliRunner().invoke(app, [*arguments, *more, "--seed", seed])
+        assert result.exit_code == 0, result.output
+        assert json.loads((out / "dataset.json").read_text())["identities"] == ["cedar"]
+        assert not (out / "shard-0000" / "aster.npy").exists()
+        people.append(int(np.load(out / "shard-0000" / "person.npy")[0]))
+    assert len(set(people)) == 2
+
+
+def test_identities_and_seeds_that_there_are_not_are_refused() -> None:
+    with pytest.raises(LiveswapError, match="--identity elm: wanted some of aster"):
+        PairSettings(identities=("aster", "elm"))
+    with pytest.raises(LiveswapError, match="--identity nobody"):
+        PairSettings(identities=())
+    with pytest.raises(LiveswapError, match="--seed 200: wanted 0 to 199"):
+        PairSettings(seed=200)
+
+
 def test_the_command_renders_and_shows_what_it_made(egg_folder: Path, tmp_path: Path) -> None:
     arguments = ["--assets", str(egg_folder), "--out", str(tmp_path / "o"), "--count", "1", "--size", "32"]
     result = CliRunner().invoke(
