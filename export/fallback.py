@@ -9,10 +9,11 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from export.layers import layers
+from export.layers import exposed, layers
 from export.parity import Agreement, Running
 from export.quantize import feeds, heads, prepared, say_int8, to_int8
 from realtime.swap.session import deviation
+from training.levels import value_factors
 
 JUDGED: Final = 24  # items on which the loss of one layer alone, or of all of them, is measured
 # How much of each activation is kept, of 100: where a few are large, all others have few levels of the 255. What a
@@ -48,11 +49,12 @@ def to_mixed(
         model, wanted = onnx.load(plain), _answers(plain, checked[:JUDGED])
         of, first = layers(model), heads(model)
         free = [layer for layer, nodes in of.items() if layer and not set(nodes) <= set(first)]
+        whole = _spans(model, tuple(value_factors(model)), calibration[:SPREAD])
 
         def write(path: Path, exact: Sequence[str], percentile: float | None) -> None:
             items = calibration if percentile is None else calibration[:SPREAD]
             ranges = plain.with_name(f"ranges-{percentile}.json")
-            to_int8(plain, path, feeds(plain, items), list(dict.fromkeys(exact)), ranges, percentile)
+            to_int8(plain, path, feeds(plain, items), list(dict.fromkeys(exact)), ranges, percentile, whole)
 
         def off(percentile: float | None) -> float:
             write(alone, first, percentile)
@@ -74,7 +76,7 @@ def to_mixed(
             return Mixed(reached, (), {})
         losses: dict[str, float] = {}
         for layer in free:
-            write(alone, [node for other, nodes in of.items() if other != layer for node in nodes], best)
+            write(alone, [*first, *(node for other, nodes in of.items() if other != layer for node in nodes)], best)
             losses[layer] = deviation(_answers(alone, checked[:JUDGED]), wanted)
         order = sorted(free, key=lambda layer: losses[layer], reverse=True)
         for count in range(1, len(order)):
@@ -82,6 +84,19 @@ def to_mixed(
             if reached.passed:
                 return Mixed(reached, tuple(order[:count]), losses)
         return Mixed(Agreement(False, reached.words), tuple(order), losses)
+
+
+def _spans(
+    model: onnx.ModelProto, names: Sequence[str], items: NDArray[Any]
+) -> dict[str, tuple[np.float32, np.float32]]:
+    """The least and the greatest that a model says at the values of these names on items (n, ...)."""
+    if not names:
+        return {}
+    running = Running.open(exposed(model, names))
+    spans = [
+        {name: (answer[name].min(), answer[name].max()) for name in names} for answer in map(running, items[:, None])
+    ]
+    return {name: (min(one[name][0] for one in spans), max(one[name][1] for one in spans)) for name in names}
 
 
 def _answers(path: Path, items: NDArray[Any]) -> list[NDArray[np.float32]]:

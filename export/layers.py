@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from export.parity import Running
+from training.levels import multiplied, value_factors
 from training.shuffles import by_channel, turned
 
 WEIGHTY: Final = ("Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -103,17 +104,28 @@ def said(
 ) -> Iterator[Mapping[str, NDArray[np.float32]]]:
     """What a model says at the values of these names, a few items at a time; only values of real numbers.
 
-    Channels are in PyTorch's order, whatever way the file shuffles them.
+    Channels are in PyTorch's order and size, whatever way the file has them.
     """
-    running, blocks = Running.open(exposed(model, names)), turned(model)
+    running, blocks, factors = Running.open(exposed(model, names)), turned(model), value_factors(model)
     for first in range(0, len(items), _CHUNK):
         answers = running(items[first : first + _CHUNK])
-        yield {name: _in_order(answers[name], blocks.get(name)) for name in names if answers[name].dtype in _REAL}
+        yield {
+            name: _as_trained(answers[name], blocks.get(name), factors.get(name))
+            for name in names
+            if answers[name].dtype in _REAL
+        }
 
 
-def _in_order(answer: NDArray[np.float32], block: int | None) -> NDArray[np.float32]:
-    """(n, c, ...) with the channels in PyTorch's order."""
-    return answer if block is None else np.moveaxis(by_channel(np.moveaxis(answer, 1, 0), block), 0, 1)
+def _as_trained(
+    answer: NDArray[np.float32], block: int | None, factors: NDArray[np.float32] | None
+) -> NDArray[np.float32]:
+    """(n, c, ...) with the channels in PyTorch's order and size."""
+    channels = np.moveaxis(answer, 1, 0) if answer.ndim > 1 else answer
+    if factors is not None:
+        channels = multiplied(channels, factors)
+    if block is not None:
+        channels = by_channel(channels, block)
+    return np.moveaxis(channels, 0, 1) if answer.ndim > 1 else channels
 
 
 def exposed(model: onnx.ModelProto, names: Sequence[str]) -> bytes:

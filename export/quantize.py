@@ -1,13 +1,14 @@
 """An fp32 model to int8: static, per channel, calibrated on real inputs."""
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization import (
@@ -22,6 +23,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from export.layers import WEIGHTY, layers
 from export.to_onnx import set_contract
 from realtime.swap.contract import Contract
+from training.levels import multiplications
 
 KEPT: Final = "fp32_layers"  # where the training record of an int8 file names the layers that are not in int8
 
@@ -101,15 +103,20 @@ def to_int8(
     exact: Sequence[str],
     ranges: Path | None = None,
     percentile: float | None = None,
+    whole: Mapping[str, tuple[np.float32, np.float32]] | None = None,
 ) -> None:
     """Write a prepared model as int8 to target, calibrated on feeds; the nodes named in exact stay fp32.
 
     ranges is a file that keeps what the calibration found: read where it is there, written otherwise. percentile: how
-    much of each activation, of 100, its 8 bits can say; what lies beyond is cut off. None: all of it.
+    much of each activation, of 100, its 8 bits can say; what lies beyond is cut off. None: all of it. whole: values
+    whose least and greatest 8 bits can say in any case.
 
     Activations are unsigned, weights signed: measured 1.5 times faster than both signed. Transposed convolutions
     stay fp32 in effect, since onnxruntime's CPU provider has no int8 kernel for them.
     """
+    options: dict[str, Any] = {} if percentile is None else {"CalibPercentile": percentile}
+    if whole:
+        options["TensorQuantOverrides"] = {name: [{"rmin": low, "rmax": high}] for name, (low, high) in whole.items()}
     with redirect_stdout(StringIO()):  # onnxruntime tells how it counts
         quantize_static(
             str(plain),
@@ -123,15 +130,17 @@ def to_int8(
             nodes_to_exclude=list(exact),
             calibrate_method=CalibrationMethod.MinMax if percentile is None else CalibrationMethod.Percentile,
             calibration_cache_path=ranges,
-            extra_options={} if percentile is None else {"CalibPercentile": percentile},
+            extra_options=options,
         )
 
 
 def heads(model: onnx.ModelProto) -> list[str]:
     """The names of the last layer with weights before each output and all nodes after it, and of a closer look.
 
-    A closer look is all that follows a GridSample: small layers that say by how little a point is off.
+    A closer look is all that follows a GridSample: small layers that say by how little a point is off. Where a mask
+    is in smaller numbers (see training.levels), 8 bits are enough for the layer before, and only what follows counts.
     """
+    multiplying = set(multiplications(model))
     makers = {output: node for node in model.graph.node for output in node.output}
     found: dict[str, None] = {}
     waiting = [entry.name for entry in model.graph.output]
@@ -140,7 +149,7 @@ def heads(model: onnx.ModelProto) -> list[str]:
         if node is None or node.name in found:
             continue
         found[node.name] = None
-        if node.op_type not in WEIGHTY:
+        if node.op_type not in WEIGHTY and node.name not in multiplying:
             waiting.extend(node.input)
     sampled: set[str] = set()
     for node in model.graph.node:  # in the order in which they run

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from realtime.swap.card import ModelCard
 from realtime.swap.contract import Contract
+from training.levels import write_mask_small
 from training.model import Decoder, Encoder, LandmarkNet
 from training.shuffles import write_in_rows
 
@@ -176,6 +177,7 @@ def _write(graph: nn.Module, example: Tensor, names: tuple[str, Sequence[str]], 
         node.doc_string = ""
         del node.metadata_props[:]
     write_in_rows(model)
+    write_mask_small(model)
     set_contract(model, contract)
     onnx.checker.check_model(model)
     onnx.save(model, path)

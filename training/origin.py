@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from realtime.errors import LiveswapError, ModelError
 from realtime.swap.contract import Contract
 from training import checkpoint
+from training.levels import multiplied, stored_factors
 from training.model import Decoder, DecoderShape, Encoder, EncoderShape, LandmarkNet, LandmarkShape, SwapNet
 from training.shuffles import blocks, by_channel
 
@@ -85,11 +86,12 @@ def read_weights(path: Path) -> tuple[State, Contract]:
         raise LiveswapError(f"{path} cannot be read as an ONNX model") from error
     arrays = {entry.name: numpy_helper.to_array(entry) for entry in model.graph.initializer}
     axes = {node.input[0]: _axis(node) for node in model.graph.node if node.op_type == "DequantizeLinear"}
-    turned = blocks(model)
+    turned, factors = blocks(model), stored_factors(model)
     weights = {}
     for name in filter(_is_weight, arrays):
         array = _multiplied_out(name, arrays, axes.get(name, 0))
-        ordered = by_channel(array, turned[name]) if name in turned else array
+        trained = multiplied(array, factors[name]) if name in factors else array
+        ordered = by_channel(trained, turned[name]) if name in turned else trained
         weights[name.removesuffix(_QUANTIZED)] = torch.from_numpy(ordered)
     return weights, contract
 

@@ -23,11 +23,11 @@ Array = NDArray[Any]
 def write_in_rows(model: onnx.ModelProto) -> None:
     """Replaces each shuffle of a convolution's channels; what the model computes stays the same, to the bit."""
     stored = {entry.name: entry for entry in model.graph.initializer}
-    makers = _makers(model)
+    makers = makers_of(model)
     shapes = _shapes(model)
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
-        convolution = _convolution(node.input[0], makers) if _is_shuffle(node) else None
+        convolution = convolution_before(node.input[0], makers) if _is_shuffle(node) else None
         weights = [name for name in convolution.input[1:] if name in stored] if convolution else []
         if convolution is None or len(weights) < len(convolution.input) - 1:
             nodes.append(node)
@@ -42,15 +42,7 @@ def write_in_rows(model: onnx.ModelProto) -> None:
 
 def blocks(model: onnx.ModelProto) -> Mapping[str, int]:
     """Which stored arrays, 8-bit ones too, are in the order of write_in_rows, and the side of their blocks."""
-    stored, makers = {entry.name for entry in model.graph.initializer}, _makers(model)
-    found = {}
-    for convolution, block in _turned(model):
-        for name in convolution.input[1:]:
-            maker = makers.get(name)
-            source = maker.input[0] if maker is not None and maker.op_type == "DequantizeLinear" else name
-            if source in stored:
-                found[source] = block
-    return found
+    return {name: block for convolution, block in _turned(model) for name in weights_of(model, convolution)}
 
 
 def turned(model: onnx.ModelProto) -> Mapping[str, int]:
@@ -65,11 +57,11 @@ def by_channel(array: Array, block: int) -> Array:
 
 def _turned(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, int]]:
     """The convolutions before shuffles in rows, and the side of the blocks."""
-    stored, makers = {entry.name: entry for entry in model.graph.initializer}, _makers(model)
+    stored, makers = {entry.name: entry for entry in model.graph.initializer}, makers_of(model)
     for node in model.graph.node:
         if node.op_type != "Transpose" or _permutation(node) != ROWS:
             continue
-        shape, convolution = _maker(node.input[0], makers, ROUNDING), _convolution(node.input[0], makers)
+        shape, convolution = maker_of(node.input[0], makers, ROUNDING), convolution_before(node.input[0], makers)
         if shape is not None and shape.op_type == "Reshape" and convolution is not None:
             yield convolution, int(numpy_helper.to_array(stored[shape.input[1]])[3])
 
@@ -112,13 +104,25 @@ def _is_shuffle(node: onnx.NodeProto) -> bool:
     return node.op_type == "DepthToSpace" and any(one.name == "mode" and one.s == b"CRD" for one in node.attribute)
 
 
-def _convolution(name: str, makers: Mapping[str, onnx.NodeProto]) -> onnx.NodeProto | None:
+def weights_of(model: onnx.ModelProto, convolution: onnx.NodeProto) -> Mapping[str, int]:
+    """The stored arrays of a convolution's weights, 8-bit ones too, and how many channels each has."""
+    stored, makers = {entry.name: entry for entry in model.graph.initializer}, makers_of(model)
+    found = {}
+    for name in convolution.input[1:]:
+        maker = makers.get(name)
+        source = maker.input[0] if maker is not None and maker.op_type == "DequantizeLinear" else name
+        if source in stored:
+            found[source] = stored[source].dims[0]
+    return found
+
+
+def convolution_before(name: str, makers: Mapping[str, onnx.NodeProto]) -> onnx.NodeProto | None:
     """The convolution whose channels a value has, with nothing between that mixes them."""
-    node = _maker(name, makers, BETWEEN)
+    node = maker_of(name, makers, BETWEEN)
     return node if node is not None and node.op_type == "Conv" else None
 
 
-def _maker(name: str, makers: Mapping[str, onnx.NodeProto], passed: Sequence[str]) -> onnx.NodeProto | None:
+def maker_of(name: str, makers: Mapping[str, onnx.NodeProto], passed: Sequence[str]) -> onnx.NodeProto | None:
     """Who makes a value, if those of the kinds that are passed are no makers."""
     node = makers.get(name)
     while node is not None and node.op_type in passed:
@@ -130,7 +134,8 @@ def _permutation(transpose: onnx.NodeProto) -> tuple[int, ...]:
     return next((tuple(one.ints) for one in transpose.attribute if one.name == "perm"), ())
 
 
-def _makers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
+def makers_of(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
+    """By each value's name, who makes it."""
     return {name: node for node in model.graph.node for name in node.output}
 
 
