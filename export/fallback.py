@@ -29,6 +29,7 @@ class Mixed:
     agreement: Agreement  # with the reference; not passed where there is no layer left in int8
     kept: tuple[str, ...]  # the layers that stayed fp32 besides the heads, the one that lost most first
     losses: Mapping[str, float]  # of each layer alone, as session.deviation says it; empty where nobody asked
+    heads: bool = True  # whether there are heads with weights in fp32, and not only a sigmoid
 
 
 def to_mixed(
@@ -49,6 +50,7 @@ def to_mixed(
         model, wanted = onnx.load(plain), _answers(plain, checked[:JUDGED])
         of, first = layers(model), heads(model)
         free = [layer for layer, nodes in of.items() if layer and not set(nodes) <= set(first)]
+        headed = any(layer and set(nodes) <= set(first) for layer, nodes in of.items())
         whole = _spans(model, tuple(value_factors(model)), calibration[:SPREAD])
 
         def write(path: Path, exact: Sequence[str], percentile: float | None) -> None:
@@ -73,7 +75,7 @@ def to_mixed(
 
         reached = tried(())
         if reached.passed:
-            return Mixed(reached, (), {})
+            return Mixed(reached, (), {}, headed)
         losses: dict[str, float] = {}
         for layer in free:
             write(alone, [*first, *(node for other, nodes in of.items() if other != layer for node in nodes)], best)
@@ -82,8 +84,8 @@ def to_mixed(
         for count in range(1, len(order)):
             reached = tried(order[:count])
             if reached.passed:
-                return Mixed(reached, tuple(order[:count]), losses)
-        return Mixed(Agreement(False, reached.words), tuple(order), losses)
+                return Mixed(reached, tuple(order[:count]), losses, headed)
+        return Mixed(Agreement(False, reached.words), tuple(order), losses, headed)
 
 
 def _spans(

@@ -149,5 +149,5 @@ def _int8(model: str, path: Path, sample: Sample, judge: Judge, precision: str) 
 
 
 def _words(reached: Mixed) -> str:
-    more = len(reached.kept)
-    return "int8, heads fp32" if not more else f"int8, heads and {more} layer{'s' * (more > 1)} fp32"
+    more, last = len(reached.kept), "heads" if reached.heads else "sigmoid"
+    return f"int8, {last} fp32" if not more else f"int8, {last} and {more} layer{'s' * (more > 1)} fp32"

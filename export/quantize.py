@@ -21,6 +21,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from export.layers import WEIGHTY, layers
+from export.picture import RANGE, picture_of, take_bytes
 from export.to_onnx import set_contract
 from realtime.swap.contract import Contract
 from training.levels import multiplications
@@ -114,6 +115,8 @@ def to_int8(
     Activations are unsigned, weights signed: measured 1.5 times faster than both signed. Transposed convolutions
     stay fp32 in effect, since onnxruntime's CPU provider has no int8 kernel for them.
     """
+    picture = picture_of(onnx.load(plain))
+    whole = {**(whole or {}), **({picture: RANGE} if picture else {})}
     options: dict[str, Any] = {} if percentile is None else {"CalibPercentile": percentile}
     if whole:
         options["TensorQuantOverrides"] = {name: [{"rmin": low, "rmax": high}] for name, (low, high) in whole.items()}
@@ -132,6 +135,10 @@ def to_int8(
             calibration_cache_path=ranges,
             extra_options=options,
         )
+    if picture:
+        model = onnx.load(target)
+        take_bytes(model, picture)
+        onnx.save(model, target)
 
 
 def heads(model: onnx.ModelProto) -> list[str]:
