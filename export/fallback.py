@@ -19,6 +19,7 @@ JUDGED: Final = 24  # items on which the loss of one layer alone, or of all of t
 # How much of each activation is kept, of 100: where a few are large, all others have few levels of the 255. What a
 # decoder draws is 5 dB nearer to fp32 with the second; an encoder, whose code they carry, is farther from it.
 PERCENTILES: Final = (None, 99.8)
+FELT: Final = (0.1, 99.9)
 SPREAD: Final = 64  # items that percentiles are taken over; all their activations are in memory at once
 
 
@@ -51,12 +52,12 @@ def to_mixed(
         of, first = layers(model), heads(model)
         free = [layer for layer, nodes in of.items() if layer and not set(nodes) <= set(first)]
         headed = any(layer and set(nodes) <= set(first) for layer, nodes in of.items())
-        whole = _spans(model, tuple(value_factors(model)), calibration[:SPREAD])
+        spans = _spans(model, tuple(value_factors(model)), calibration[:SPREAD]) | _felt(model, calibration[:SPREAD])
 
         def write(path: Path, exact: Sequence[str], percentile: float | None) -> None:
             items = calibration if percentile is None else calibration[:SPREAD]
             ranges = plain.with_name(f"ranges-{percentile}.json")
-            to_int8(plain, path, feeds(plain, items), list(dict.fromkeys(exact)), ranges, percentile, whole)
+            to_int8(plain, path, feeds(plain, items), list(dict.fromkeys(exact)), ranges, percentile, spans)
 
         def off(percentile: float | None) -> float:
             write(alone, first, percentile)
@@ -99,6 +100,38 @@ def _spans(
         {name: (answer[name].min(), answer[name].max()) for name in names} for answer in map(running, items[:, None])
     ]
     return {name: (min(one[name][0] for one in spans), max(one[name][1] for one in spans)) for name in names}
+
+
+def _felt(model: onnx.ModelProto, items: NDArray[Any]) -> dict[str, tuple[np.float32, np.float32]]:
+    """The span of what a layer adds where the sum is above 0, for each layer whose sum a ReLU cuts at 0.
+
+    What is cut away may be ten times as large, and needs no levels. FELT of the rest is kept, of 100.
+    """
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    makers = {node.output[0]: node for node in model.graph.node}
+    sums = [
+        (name, node.output[0])
+        for node in model.graph.node
+        if node.op_type == "Add" and [reader.op_type for reader in readers.get(node.output[0], [])] == ["Relu"]
+        for name in node.input
+        if name in makers and makers[name].op_type == "Conv" and len(readers[name]) == 1
+    ]
+    if not sums:
+        return {}
+    running = Running.open(exposed(model, [name for pair in sums for name in pair]))
+    felt: dict[str, list[NDArray[np.float32]]] = {name: [] for name, _ in sums}
+    for answer in map(running, items[:, None]):
+        for name, added in sums:
+            felt[name].append(answer[name][answer[added] > 0])
+    found = {}
+    for name, parts in felt.items():
+        low, high = np.percentile(np.concatenate(parts), FELT) if any(part.size for part in parts) else (0, 0)
+        if low < high:
+            found[name] = np.float32(min(low, 0)), np.float32(max(high, 0))
+    return found
 
 
 def _answers(path: Path, items: NDArray[Any]) -> list[NDArray[np.float32]]:

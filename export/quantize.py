@@ -104,22 +104,22 @@ def to_int8(
     exact: Sequence[str],
     ranges: Path | None = None,
     percentile: float | None = None,
-    whole: Mapping[str, tuple[np.float32, np.float32]] | None = None,
+    spans: Mapping[str, tuple[np.float32, np.float32]] | None = None,
 ) -> None:
     """Write a prepared model as int8 to target, calibrated on feeds; the nodes named in exact stay fp32.
 
     ranges is a file that keeps what the calibration found: read where it is there, written otherwise. percentile: how
-    much of each activation, of 100, its 8 bits can say; what lies beyond is cut off. None: all of it. whole: values
-    whose least and greatest 8 bits can say in any case.
+    much of each activation, of 100, its 8 bits can say; what lies beyond is cut off. None: all of it. spans: values
+    whose 8 bits say what lies between these two in any case.
 
     Activations are unsigned, weights signed: measured 1.5 times faster than both signed. Transposed convolutions
     stay fp32 in effect, since onnxruntime's CPU provider has no int8 kernel for them.
     """
     picture = picture_of(onnx.load(plain))
-    whole = {**(whole or {}), **({picture: RANGE} if picture else {})}
+    spans = {**(spans or {}), **({picture: RANGE} if picture else {})}
     options: dict[str, Any] = {} if percentile is None else {"CalibPercentile": percentile}
-    if whole:
-        options["TensorQuantOverrides"] = {name: [{"rmin": low, "rmax": high}] for name, (low, high) in whole.items()}
+    if spans:
+        options["TensorQuantOverrides"] = {name: [{"rmin": low, "rmax": high}] for name, (low, high) in spans.items()}
     with redirect_stdout(StringIO()):  # onnxruntime tells how it counts
         quantize_static(
             str(plain),

@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 import pytest
 
-from export.fallback import Mixed, to_mixed
+from export.fallback import FELT, Mixed, _felt, to_mixed
+from export.layers import exposed
 from export.parity import INT8, Agreement, Running, likeness
 from export.quantize import KEPT
 from realtime.swap.contract import Contract
@@ -89,3 +90,14 @@ def test_a_file_in_int8_still_draws(decoder: Path, tmp_path: Path) -> None:
     found = mixed(decoder, tmp_path / "mixed.onnx", judge)
     assert found.agreement.passed
     assert np.isfinite(Running.open(tmp_path / "mixed.onnx")(codes())["face"]).all()
+
+
+def test_what_a_relu_cuts_away_takes_no_levels(decoder: Path) -> None:
+    model = onnx.load(decoder)
+    ((name, (low, high)),) = _felt(model, codes()).items()
+    assert name == "around_conv"
+    answers = Running.open(exposed(model, [name, "sum"]))(codes())
+    kept = answers[name][answers["sum"] > 0]
+    assert kept.min() <= low < 0 < high <= kept.max()
+    assert (low, high) == pytest.approx(tuple(np.percentile(kept, FELT)), rel=0.05)
+    assert high - low < 0.8 * np.ptp(answers[name])
