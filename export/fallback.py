@@ -20,6 +20,7 @@ JUDGED: Final = 24  # items on which the loss of one layer alone, or of all of t
 # decoder draws is 5 dB nearer to fp32 with the second; an encoder, whose code they carry, is farther from it.
 PERCENTILES: Final = (None, 99.8)
 FELT: Final = (0.1, 99.9)
+SURE: Final = 6.0  # before a sigmoid: what lies beyond is within 0.6 of a colour's 255 levels
 SPREAD: Final = 64  # items that percentiles are taken over; all their activations are in memory at once
 
 
@@ -52,7 +53,7 @@ def to_mixed(
         of, first = layers(model), heads(model)
         free = [layer for layer, nodes in of.items() if layer and not set(nodes) <= set(first)]
         headed = any(layer and set(nodes) <= set(first) for layer, nodes in of.items())
-        spans = _spans(model, tuple(value_factors(model)), calibration[:SPREAD]) | _felt(model, calibration[:SPREAD])
+        spans = _drawn(model, calibration[:SPREAD]) | _felt(model, calibration[:SPREAD])
 
         def write(path: Path, exact: Sequence[str], percentile: float | None) -> None:
             items = calibration if percentile is None else calibration[:SPREAD]
@@ -89,17 +90,23 @@ def to_mixed(
         return Mixed(Agreement(False, reached.words), tuple(order), losses, headed)
 
 
-def _spans(
-    model: onnx.ModelProto, names: Sequence[str], items: NDArray[Any]
-) -> dict[str, tuple[np.float32, np.float32]]:
-    """The least and the greatest that a model says at the values of these names on items (n, ...)."""
-    if not names:
+def _drawn(model: onnx.ModelProto, items: NDArray[Any]) -> dict[str, tuple[np.float32, np.float32]]:
+    """The span of what is drawn before a sigmoid, where the mask beside the colours is in smaller numbers.
+
+    It is the colours' on items (n, ...), as far as SURE; there a mask is sure as well.
+    """
+    factors = value_factors(model)
+    if not factors:
         return {}
-    running = Running.open(exposed(model, names))
-    spans = [
-        {name: (answer[name].min(), answer[name].max()) for name in names} for answer in map(running, items[:, None])
-    ]
-    return {name: (min(one[name][0] for one in spans), max(one[name][1] for one in spans)) for name in names}
+    running = Running.open(exposed(model, list(factors)))
+    found = {
+        name: (np.float32(-SURE / factor.max()), np.float32(SURE / factor.max())) for name, factor in factors.items()
+    }
+    for answer in map(running, items[:, None]):
+        for name, (low, high) in found.items():
+            colours = np.clip(answer[name][:, factors[name] == 1], -SURE, SURE)
+            found[name] = min(low, colours.min()), max(high, colours.max())
+    return found
 
 
 def _felt(model: onnx.ModelProto, items: NDArray[Any]) -> dict[str, tuple[np.float32, np.float32]]:

@@ -103,7 +103,7 @@ def test_int8_is_calibrated_on_the_facesets_of_the_run(
     contract = Contract.from_metadata(ModelFile.read(out).metadata)
     assert contract.precision == "int8"
     assert KEPT in contract.training
-    assert "int8, heads" in capsys.readouterr().out
+    assert "int8, sigmoid" in capsys.readouterr().out
     write_sources([str(tmp_path / "gone")], run)
     assert export(monkeypatch, *arguments, "--out", out) == 2
     assert "int8 is calibrated on faces: " in capsys.readouterr().err
