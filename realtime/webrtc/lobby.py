@@ -5,6 +5,7 @@ import logging
 import re
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -22,7 +23,7 @@ from realtime.webrtc.studio import Studio
 logger = logging.getLogger(__name__)
 
 ANSWER_S: Final = 20.0  # seconds to answer an offer; gathering candidates from a STUN server that is silent takes five
-REMEMBERED: Final = 200  # viewers of one session, those who left included
+REMEMBERED: Final = 200  # viewers of one session, those who left included; sessions that ended by themselves
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")  # of a session, for those who watch
 _UFRAG: Final = re.compile(r"^a=ice-ufrag:(\S+)", re.MULTILINE)
 TOTALS: Final = ("frames_in", "frames_out", "dropped")
@@ -94,6 +95,7 @@ class Lobby:
         self._settings = settings
         self._guests: dict[str, Guest] = {}
         self._past = dict.fromkeys(TOTALS, 0.0)  # of the sessions that have ended
+        self._gone = deque[str](maxlen=REMEMBERED)  # keys of sessions that ended by themselves
         self._number = 0
         self._closing = False
         self.usual = usual_wish(studio)  # where a client leaves the choice to us
@@ -150,7 +152,13 @@ class Lobby:
         return next((guest for guest in self._guests.values() if guest.name == name), None) or self.guest(name)
 
     async def leave(self, key: str) -> None:
-        """Ends a session. Raises Refusal with 404."""
+        """Ends a session, or knows that it has just ended by itself. Raises Refusal with 404.
+
+        A client closes its connection and says so, and either may come first.
+        """
+        if key in self._gone:
+            self._gone.remove(key)
+            return
         await self._leave(self.guest(key))
 
     async def watch(self, name: str, offer: str) -> tuple[Guest, str, str]:
@@ -218,6 +226,7 @@ class Lobby:
 
     async def _until_closed(self, guest: Guest) -> None:
         await guest.session.closed.wait()
+        self._gone.append(guest.key)
         await self._leave(guest)
 
 
