@@ -263,16 +263,16 @@ async def test_marking_leaves_the_event_loop_free() -> None:
     assert threads[0] != threading.current_thread().name
 
 
-@pytest.mark.parametrize(("name", "marked"), [("out.png", True), ("out-%d.png", False)])
+@pytest.mark.parametrize(("name", "least", "most"), [("out.png", 150, 1000), ("out-%d.png", 0, 60)])
 async def test_a_picture_that_is_kept_alone_carries_a_mark_that_needs_no_others(
-    tmp_path: Path, name: str, marked: bool
+    tmp_path: Path, name: str, least: float, most: float
 ) -> None:
-    """A photograph drowns the mark of a film, which shows in its movement."""
+    """A photograph nearly drowns the mark of a film, which shows in its movement; 27 is found, 110 read."""
     photograph = np.ascontiguousarray(data.astronaut()[:, :, ::-1])  # type: ignore[no-untyped-call]
     await through(Gate(Picture(tmp_path / name)), frame_of(photograph, 0))
     (path,) = tmp_path.iterdir()
     grey = np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), np.uint8)
-    assert Reader(periods=(1.0,)).read_picture(grey).marked == marked
+    assert least < Reader(periods=(1.0,)).read_picture(grey).strength < most
 
 
 async def test_the_last_picture_can_be_kept_alone_and_is_read_alone() -> None:
