@@ -19,8 +19,8 @@ JUDGED: Final = 24  # items on which the loss of one layer alone, or of all of t
 # How much of each activation is kept, of 100: where a few are large, all others have few levels of the 255. What a
 # decoder draws is 5 dB nearer to fp32 with the second; an encoder, whose code they carry, is farther from it.
 PERCENTILES: Final = (None, 99.8)
-FELT: Final = (0.1, 99.9)
-SURE: Final = 6.0  # before a sigmoid: what lies beyond is within 0.6 of a colour's 255 levels
+FELT: Final = (0.1, 99.9)  # percentiles of what is left of an addend after a ReLU, between which its 8 bits say it
+SURE: Final = 6.0  # before a sigmoid: what lies beyond is within 0.63 of a colour's 255 levels from its end
 SPREAD: Final = 64  # items that percentiles are taken over; all their activations are in memory at once
 
 
@@ -43,10 +43,10 @@ def to_mixed(
 ) -> Mixed:
     """Write source as int8 to target, the heads and as many layers in fp32 as it takes for agreement to pass.
 
-    Ranges are all that the calibration saw, or PERCENTILES of it, whatever is nearer at the outputs. The layers give
-    way in the order of what each loses when it alone is in int8, measured there too. calibration
-    and checked (n, ...) are items of the one input. The file says which layers with weights are in fp32. Raises
-    ModelError.
+    Ranges are all that the calibration saw, or PERCENTILES of it, whatever is nearer at the outputs; what is drawn and
+    what a ReLU cuts have spans of their own (_drawn, _felt). The layers give way in the order of what each loses when
+    it alone is in int8, measured there too. calibration and checked (n, ...) are items of the one input. The file says
+    which layers with weights are in fp32. Raises ModelError.
     """
     with prepared(onnx.load(source)) as plain:
         model, wanted = onnx.load(plain), _answers(plain, checked[:JUDGED])

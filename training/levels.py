@@ -50,9 +50,9 @@ def multiplications(model: onnx.ModelProto) -> list[str]:
 def stored_factors(model: onnx.ModelProto) -> Mapping[str, Array]:
     """By what to multiply stored arrays, 8-bit ones too, to have the weights that were trained; the file's order."""
     return {
-        name: _tiled(factors, model_channels)
+        name: _tiled(factors, channels)
         for _, convolution, factors in _found(model)
-        for name, model_channels in weights_of(model, convolution).items()
+        for name, channels in weights_of(model, convolution).items()
     }
 
 
